@@ -1,0 +1,61 @@
+using System.Text.Json;
+
+namespace McpProxy.JsonRpc;
+
+/// <summary>Finds single members in JSON text without reading the rest into memory.</summary>
+internal static class JsonMembers
+{
+    /// <summary>The text of a member of an object; empty when the text is no object or has no such member. The last of equal names counts.</summary>
+    public static ReadOnlyMemory<byte> Find(ReadOnlyMemory<byte> json, ReadOnlySpan<byte> name) => json[FindRange(json.Span, name)];
+
+    /// <summary>The text found by following members from object to object.</summary>
+    public static ReadOnlyMemory<byte> Find(ReadOnlyMemory<byte> json, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second) =>
+        Find(Find(json, first), second);
+
+    /// <summary>Where the value of a member stands; an empty range when there is none.</summary>
+    public static Range FindRange(ReadOnlySpan<byte> json, ReadOnlySpan<byte> name)
+    {
+        Range found = default;
+        if (json is not [(byte)'{', ..])
+        {
+            return found;
+        }
+
+        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = JsonRpcMessage.MaxDepth });
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var match = reader.ValueTextEquals(name);
+            reader.Read();
+            var start = (int)reader.TokenStartIndex;
+            reader.Skip();
+            if (match)
+            {
+                found = start..(int)reader.BytesConsumed;
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>The value of a JSON string; null when the text is not a string.</summary>
+    public static string? AsString(ReadOnlyMemory<byte> json)
+    {
+        if (json.Span is not [(byte)'"', ..])
+        {
+            return null;
+        }
+
+        var reader = new Utf8JsonReader(json.Span);
+        reader.Read();
+        try
+        {
+            return reader.GetString();
+        }
+        catch (InvalidOperationException)
+        {
+            // A lone surrogate: there is no such string.
+            return null;
+        }
+    }
+}

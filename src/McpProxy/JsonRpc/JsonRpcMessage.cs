@@ -1,0 +1,313 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Text;
+using System.Text.Json;
+
+namespace McpProxy.JsonRpc;
+
+/// <summary>
+/// One JSON-RPC message: its UTF-8 bytes exactly as they came, and where its envelope (kind, id, method) stands in them.
+/// </summary>
+/// <remarks>
+/// The bytes belong to whoever read them. A stage that receives a message may use it until the task it returned
+/// completes, and copies what it needs for longer. JSON-RPC 2.0, sections 4 and 5; MCP "Messages".
+/// </remarks>
+[SuppressMessage("Performance", "CA1815", Justification = "Messages are passed on, never compared.")]
+public readonly struct JsonRpcMessage
+{
+    /// <summary>The deepest nesting that is read; deeper is a parse error.</summary>
+    public const int MaxDepth = 1024;
+
+    private readonly Range _method;
+    private readonly Range _params;
+    private readonly Range _result;
+
+    private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in Envelope envelope, JsonRpcMessageKind kind)
+    {
+        Utf8 = utf8;
+        Kind = kind;
+        Id = envelope.HasId ? JsonRpcId.FromJson(utf8[envelope.Id]) : default;
+        IdRange = envelope.Id;
+        IsError = envelope.HasError;
+        _method = envelope.Method;
+        _params = envelope.Params;
+        _result = envelope.Result;
+    }
+
+    private JsonRpcMessage(ReadOnlyMemory<byte> copy, in JsonRpcMessage original)
+    {
+        this = original;
+        Utf8 = copy;
+        Id = original.Id.Detach();
+    }
+
+    /// <summary>The message's bytes, without white space around them.</summary>
+    public ReadOnlyMemory<byte> Utf8 { get; }
+
+    /// <summary>Request, notification or response.</summary>
+    public JsonRpcMessageKind Kind { get; }
+
+    /// <summary>The id; none on a notification.</summary>
+    public JsonRpcId Id { get; }
+
+    /// <summary>True when this is a response that carries an <c>error</c>.</summary>
+    public bool IsError { get; }
+
+    /// <summary>The method's name as UTF-8; empty on a response.</summary>
+    public ReadOnlySpan<byte> Method => Unescaped(Utf8.Span[_method]);
+
+    /// <summary>The JSON text of <c>params</c>; empty when there is none.</summary>
+    public ReadOnlyMemory<byte> Params => Utf8[_params];
+
+    /// <summary>The JSON text of <c>result</c>; empty when there is none.</summary>
+    public ReadOnlyMemory<byte> Result => Utf8[_result];
+
+    internal Range IdRange { get; }
+
+    internal Range ParamsRange => _params;
+
+    internal Range ResultRange => _result;
+
+    /// <summary>Reads the envelope of one message, checking that the whole is well-formed JSON and UTF-8.</summary>
+    /// <param name="utf8">The bytes; white space and a byte-order mark around the message are left out of it.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="fault">What is wrong, and the error that the sender is owed.</param>
+    /// <returns>False when this is not one JSON-RPC 2.0 message.</returns>
+    public static bool TryParse(ReadOnlyMemory<byte> utf8, out JsonRpcMessage message, out JsonRpcFault fault)
+    {
+        message = default;
+        utf8 = Trim(utf8);
+        if (!System.Text.Unicode.Utf8.IsValid(utf8.Span))
+        {
+            fault = new(JsonRpcErrorCode.ParseError, "Parse error: the message is not valid UTF-8", default);
+            return false;
+        }
+
+        Envelope envelope = default;
+        try
+        {
+            if (!envelope.Read(utf8.Span))
+            {
+                fault = new(JsonRpcErrorCode.InvalidRequest, "Invalid request: a message is a JSON object", default);
+                return false;
+            }
+        }
+        catch (JsonException e)
+        {
+            fault = new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {e.BytePositionInLine})", default);
+            return false;
+        }
+
+        if (envelope.Problem(utf8.Span) is { } problem)
+        {
+            var id = envelope.HasId ? JsonRpcId.FromJson(utf8[envelope.Id]).Detach() : default;
+            fault = new(JsonRpcErrorCode.InvalidRequest, $"Invalid request: {problem}", id, envelope.HasResult || envelope.HasError);
+            return false;
+        }
+
+        var kind = !envelope.HasMethod ? JsonRpcMessageKind.Response
+            : envelope.HasId ? JsonRpcMessageKind.Request
+            : JsonRpcMessageKind.Notification;
+        message = new(utf8, envelope, kind);
+        fault = default;
+        return true;
+    }
+
+    /// <summary>Whether these bytes start a JSON array: a batch, which revision 2025-03-26 allows.</summary>
+    public static bool IsBatch(ReadOnlySpan<byte> utf8) => Trim(utf8) is [(byte)'[', ..];
+
+    /// <summary>The elements of a batch, each as its own bytes.</summary>
+    /// <param name="utf8">A JSON array.</param>
+    /// <param name="elements">The elements, in order.</param>
+    /// <param name="fault">What is wrong when the array is empty or not well-formed.</param>
+    public static bool TrySplitBatch(ReadOnlyMemory<byte> utf8, out List<ReadOnlyMemory<byte>> elements, out JsonRpcFault fault)
+    {
+        elements = [];
+        utf8 = Trim(utf8);
+        try
+        {
+            var reader = new Utf8JsonReader(utf8.Span, new JsonReaderOptions { MaxDepth = MaxDepth });
+            reader.Read();
+            while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
+            {
+                var start = (int)reader.TokenStartIndex;
+                reader.Skip();
+                elements.Add(utf8[start..(int)reader.BytesConsumed]);
+            }
+
+            reader.Read();
+        }
+        catch (JsonException e)
+        {
+            fault = new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {e.BytePositionInLine})", default);
+            return false;
+        }
+
+        fault = elements.Count == 0 ? new(JsonRpcErrorCode.InvalidRequest, "Invalid request: an empty batch", default) : default;
+        return elements.Count > 0;
+    }
+
+    /// <summary>This message with its own copy of the bytes, safe to keep.</summary>
+    public JsonRpcMessage Detach() => new(Utf8.ToArray(), this);
+
+    /// <summary>Whether the method is this one.</summary>
+    public bool Is(ReadOnlySpan<byte> method) => Method.SequenceEqual(method);
+
+    /// <summary>The message's kind, method and id: enough for a log line, and nothing that could be secret.</summary>
+    public override string ToString() => Kind switch
+    {
+        JsonRpcMessageKind.Request => $"request {Encoding.UTF8.GetString(Method)} id {Id}",
+        JsonRpcMessageKind.Notification => $"notification {Encoding.UTF8.GetString(Method)}",
+        _ => $"{(IsError ? "error" : "result")} for id {Id}",
+    };
+
+    private static ReadOnlySpan<byte> Unescaped(ReadOnlySpan<byte> quoted)
+    {
+        if (quoted.Length < 2)
+        {
+            return default;
+        }
+
+        var inner = quoted[1..^1];
+        if (!inner.Contains((byte)'\\'))
+        {
+            return inner;
+        }
+
+        var reader = new Utf8JsonReader(quoted);
+        reader.Read();
+        return Encoding.UTF8.GetBytes(reader.GetString() ?? "");
+    }
+
+    private static ReadOnlyMemory<byte> Trim(ReadOnlyMemory<byte> utf8)
+    {
+        var trimmed = Trim(utf8.Span);
+        if (trimmed.Length == utf8.Length)
+        {
+            return utf8;
+        }
+
+        utf8.Span.Overlaps(trimmed, out var offset);
+        return utf8.Slice(trimmed.IsEmpty ? 0 : offset, trimmed.Length);
+    }
+
+    private static ReadOnlySpan<byte> Trim(ReadOnlySpan<byte> utf8)
+    {
+        if (utf8.StartsWith("\uFEFF"u8))
+        {
+            utf8 = utf8[3..];
+        }
+
+        return utf8.Trim(" \t\r\n"u8);
+    }
+
+    private struct Envelope
+    {
+        public Range Id;
+        public Range Method;
+        public Range Params;
+        public Range Result;
+        public bool HasId;
+        public bool HasMethod;
+        public bool HasResult;
+        public bool HasError;
+        private bool _versionIsTwo;
+        private JsonTokenType _idType;
+        private JsonTokenType _methodType;
+
+        /// <summary>Finds the members of the envelope; false when the value is not an object.</summary>
+        public bool Read(ReadOnlySpan<byte> utf8)
+        {
+            var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = MaxDepth });
+            reader.Read();
+            if (reader.TokenType != JsonTokenType.StartObject)
+            {
+                // Scalars and trailing text are still owed a parse error when they are not JSON.
+                reader.Skip();
+                reader.Read();
+                return false;
+            }
+
+            while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+            {
+                var member = MemberOf(ref reader);
+                reader.Read();
+                var start = (int)reader.TokenStartIndex;
+                var type = reader.TokenType;
+                if (member == Member.Version)
+                {
+                    _versionIsTwo = type == JsonTokenType.String && reader.ValueTextEquals("2.0"u8);
+                }
+
+                reader.Skip();
+                var range = start..(int)reader.BytesConsumed;
+                switch (member)
+                {
+                    case Member.Id:
+                        (Id, HasId, _idType) = (range, true, type);
+                        break;
+                    case Member.Method:
+                        (Method, HasMethod, _methodType) = (range, true, type);
+                        break;
+                    case Member.Params:
+                        Params = range;
+                        break;
+                    case Member.Result:
+                        (Result, HasResult) = (range, true);
+                        break;
+                    case Member.Error:
+                        HasError = true;
+                        break;
+                }
+            }
+
+            // Anything after the object is a JsonException.
+            reader.Read();
+            return true;
+        }
+
+        /// <summary>Why the members do not make a JSON-RPC message; null when they do.</summary>
+        public readonly string? Problem(ReadOnlySpan<byte> utf8)
+        {
+            if (!_versionIsTwo)
+            {
+                return "\"jsonrpc\" must be \"2.0\"";
+            }
+
+            if (HasId && _idType is not (JsonTokenType.String or JsonTokenType.Number or JsonTokenType.Null))
+            {
+                return "\"id\" must be a string or a number";
+            }
+
+            if (HasMethod)
+            {
+                return _methodType != JsonTokenType.String || Method.GetOffsetAndLength(utf8.Length).Length <= 2 ? "\"method\" must be a non-empty string"
+                    : HasId && _idType == JsonTokenType.Null ? "\"id\" must not be null"
+                    : null;
+            }
+
+            return !HasResult && !HasError ? "a message has a \"method\", a \"result\" or an \"error\""
+                : !HasId && HasResult ? "a result needs the \"id\" of its request"
+                : null;
+        }
+
+        private static Member MemberOf(ref Utf8JsonReader reader) =>
+            reader.ValueTextEquals("jsonrpc"u8) ? Member.Version
+            : reader.ValueTextEquals("id"u8) ? Member.Id
+            : reader.ValueTextEquals("method"u8) ? Member.Method
+            : reader.ValueTextEquals("params"u8) ? Member.Params
+            : reader.ValueTextEquals("result"u8) ? Member.Result
+            : reader.ValueTextEquals("error"u8) ? Member.Error
+            : Member.Other;
+
+        private enum Member
+        {
+            Other,
+            Version,
+            Id,
+            Method,
+            Params,
+            Result,
+            Error,
+        }
+    }
+}

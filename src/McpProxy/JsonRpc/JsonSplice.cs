@@ -1,0 +1,52 @@
+using System.Buffers;
+
+namespace McpProxy.JsonRpc;
+
+/// <summary>Replaces parts of a message and copies the rest byte for byte.</summary>
+internal static class JsonSplice
+{
+    /// <summary>The bytes with some ranges replaced.</summary>
+    /// <param name="source">The bytes.</param>
+    /// <param name="edits">What to put in place of which range: in order, not overlapping; empty ranges insert.</param>
+    public static ReadOnlyMemory<byte> Apply(ReadOnlyMemory<byte> source, params ReadOnlySpan<(Range Range, ReadOnlyMemory<byte> Text)> edits)
+    {
+        var length = source.Length;
+        foreach (var (range, text) in edits)
+        {
+            length += text.Length - range.GetOffsetAndLength(source.Length).Length;
+        }
+
+        var target = new ArrayBufferWriter<byte>(Math.Max(1, length));
+        var at = 0;
+        foreach (var (range, text) in edits)
+        {
+            var (offset, count) = range.GetOffsetAndLength(source.Length);
+            target.Write(source.Span[at..offset]);
+            target.Write(text.Span);
+            at = offset + count;
+        }
+
+        target.Write(source.Span[at..]);
+        return target.WrittenMemory;
+    }
+
+    /// <summary>The message with another id.</summary>
+    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id) => Reparse(message.Id.IsNone
+        ? Apply(message.Utf8, (1..1, (byte[])[.. "\"id\":"u8, .. id.Utf8Text.Span, (byte)',']))
+        : Apply(message.Utf8, (message.IdRange, id.Utf8Text)));
+
+    /// <summary>Reads the envelope of bytes that a splice of a valid message made.</summary>
+    public static JsonRpcMessage Reparse(ReadOnlyMemory<byte> utf8) =>
+        JsonRpcMessage.TryParse(utf8, out var message, out var fault) ? message : throw new InvalidOperationException(fault.Message);
+
+    /// <summary>Where a part that was found in the source stands in it.</summary>
+    public static Range RangeOf(ReadOnlyMemory<byte> source, ReadOnlyMemory<byte> part)
+    {
+        if (!source.Span.Overlaps(part.Span, out var offset))
+        {
+            throw new ArgumentException("The part does not lie in the source.", nameof(part));
+        }
+
+        return offset..(offset + part.Length);
+    }
+}

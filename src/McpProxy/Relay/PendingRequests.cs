@@ -1,0 +1,147 @@
+using System.Runtime.InteropServices;
+using McpProxy.JsonRpc;
+
+namespace McpProxy.Relay;
+
+/// <summary>The requests of one side that the other has not answered yet.</summary>
+internal sealed class PendingRequests
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<JsonRpcId, Entry> _entries = [];
+    private readonly Dictionary<JsonRpcId, JsonRpcId> _byProgressToken = [];
+    private long _order;
+    private int _awaited;
+    private bool _closed;
+    private TaskCompletionSource? _drained;
+
+    /// <summary>Remembers a request.</summary>
+    public AddResult Add(in JsonRpcMessage request, int limit)
+    {
+        var id = request.Id.Detach();
+        var token = request.ProgressToken().Detach();
+        var isListen = request.Is("subscriptions/listen"u8);
+        var isCall = request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8);
+        lock (_gate)
+        {
+            if (_closed || _entries.Count >= limit)
+            {
+                return _closed ? AddResult.Closed : AddResult.TooMany;
+            }
+
+            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen)))
+            {
+                return AddResult.Duplicate;
+            }
+
+            _awaited += isListen ? 0 : 1;
+            if (!token.IsNone)
+            {
+                _byProgressToken[token] = id;
+            }
+
+            return AddResult.Added;
+        }
+    }
+
+    /// <summary>Forgets a request that was answered or cancelled.</summary>
+    public bool Remove(JsonRpcId id)
+    {
+        lock (_gate)
+        {
+            if (!_entries.Remove(id, out var entry))
+            {
+                return false;
+            }
+
+            Forget(entry);
+            return true;
+        }
+    }
+
+    /// <summary>Forgets all and returns them, oldest first, with whether each is a listen request.</summary>
+    /// <param name="close">Whether none is taken from now on.</param>
+    public List<(JsonRpcId Id, bool IsListen)> RemoveAll(bool close)
+    {
+        lock (_gate)
+        {
+            _closed |= close;
+            var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen)).ToList();
+            _entries.Clear();
+            _byProgressToken.Clear();
+            _awaited = 0;
+            _drained?.TrySetResult();
+            return all;
+        }
+    }
+
+    /// <summary>The request that asked for progress with this token, or none.</summary>
+    public JsonRpcId ByProgressToken(JsonRpcId token)
+    {
+        lock (_gate)
+        {
+            return _byProgressToken.GetValueOrDefault(token);
+        }
+    }
+
+    /// <summary>
+    /// The request that a question or log message of a server without request streams most likely belongs to: the newest
+    /// call in flight, since only calls run code of the server's author.
+    /// </summary>
+    public JsonRpcId NewestCall()
+    {
+        lock (_gate)
+        {
+            JsonRpcId newest = default;
+            long order = 0;
+            foreach (var (id, entry) in _entries)
+            {
+                if (entry.IsCall && entry.Order > order)
+                {
+                    (newest, order) = (id, entry.Order);
+                }
+            }
+
+            return newest;
+        }
+    }
+
+    /// <summary>Completes when every request but the listening ones, which never end by themselves, has been answered.</summary>
+    public Task DrainedAsync()
+    {
+        lock (_gate)
+        {
+            if (_awaited == 0)
+            {
+                return Task.CompletedTask;
+            }
+
+            _drained ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _drained.Task;
+        }
+    }
+
+    private void Forget(in Entry entry)
+    {
+        if (!entry.ProgressToken.IsNone)
+        {
+            _byProgressToken.Remove(entry.ProgressToken);
+        }
+
+        if (!entry.IsListen && --_awaited == 0)
+        {
+            _drained?.TrySetResult();
+        }
+    }
+
+    /// <summary>What came of remembering a request.</summary>
+    internal enum AddResult
+    {
+        Added,
+        Duplicate,
+        TooMany,
+        Closed,
+    }
+
+    [StructLayout(LayoutKind.Auto)]
+    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen);
+}

@@ -1,0 +1,282 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace McpProxy.Relay;
+
+/// <summary>
+/// One client's relationship with one upstream: moves messages between the two connections as they are, and sees to it
+/// that every request gets exactly one answer, whichever side dies.
+/// </summary>
+public sealed partial class RelaySession
+{
+    private readonly IConnection _downstream;
+    private readonly IConnection _upstream;
+    private readonly RelayOptions _options;
+    private readonly TimeProvider _time;
+    private readonly ILogger _logger;
+    private readonly PendingRequests _fromClient = new();
+    private readonly PendingRequests _fromServer = new();
+
+    /// <summary>Makes a session of two connections, which it owns from now on.</summary>
+    /// <param name="downstream">The client's side.</param>
+    /// <param name="upstream">The server's side.</param>
+    /// <param name="options">Bounds; the defaults when null.</param>
+    /// <param name="time">The clock of the bounds.</param>
+    /// <param name="logger">Where the session logs; message contents are never logged.</param>
+    public RelaySession(IConnection downstream, IConnection upstream, RelayOptions? options = null, TimeProvider? time = null, ILogger? logger = null)
+    {
+        _downstream = downstream;
+        _upstream = upstream;
+        _options = options ?? new();
+        _time = time ?? TimeProvider.System;
+        _logger = logger ?? NullLogger.Instance;
+    }
+
+    /// <summary>Relays until one side ends, answers what is still in flight, and closes both connections.</summary>
+    /// <param name="cancellationToken">Ends the session from this side, without waiting for answers.</param>
+    public async Task<RelayEnd> RunAsync(CancellationToken cancellationToken)
+    {
+        using var stopDownstream = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var stopUpstream = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var upstream = _upstream.RunAsync(new FromUpstream(this), stopUpstream.Token);
+        var downstream = _downstream.RunAsync(new FromDownstream(this), stopDownstream.Token);
+        RelayEnd end;
+        try
+        {
+            await Task.WhenAny(downstream, upstream);
+            if (downstream.IsCompleted)
+            {
+                end = new(ByUpstream: false, await downstream);
+                LogClientEnded(end.End.Detail);
+                await RefuseServerRequestsAsync("the client is gone");
+                if (end.End.Reason == ConnectionEndReason.PeerClosed)
+                {
+                    await DrainAsync(upstream, cancellationToken);
+                    if (upstream.IsCompletedSuccessfully && (await upstream).Reason != ConnectionEndReason.Closed)
+                    {
+                        end = new(ByUpstream: true, await upstream);
+                    }
+                }
+            }
+            else
+            {
+                end = new(ByUpstream: true, await upstream);
+                LogUpstreamEnded(end.End.Detail);
+            }
+
+            var reason = end.ByUpstream ? end.End.Detail : "the session ended before the answer came";
+            await AnswerPendingAsync(_fromClient.RemoveAll(close: true), reason, graceful: !end.ByUpstream);
+        }
+        finally
+        {
+            await stopDownstream.CancelAsync();
+            await stopUpstream.CancelAsync();
+            await _upstream.DisposeAsync();
+            await _downstream.DisposeAsync();
+        }
+
+        return end;
+    }
+
+    /// <summary>Waits for the answers to what the client had asked before its input ended.</summary>
+    private async Task DrainAsync(Task upstream, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Task.WhenAny(_fromClient.DrainedAsync(), upstream).WaitAsync(_options.DrainTimeout, _time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            LogDrainTimeout(_options.DrainTimeout.TotalSeconds);
+        }
+        catch (OperationCanceledException)
+        {
+            // Told to end now: the rest is answered with an error.
+        }
+    }
+
+    private async Task AnswerPendingAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    {
+        foreach (var (id, isListen) in pending)
+        {
+            var answer = isListen && graceful ? ListenClosed(id) : JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason);
+            await _downstream.SendAsync(answer, id, CancellationToken.None);
+        }
+    }
+
+    private async Task RefuseServerRequestsAsync(string reason)
+    {
+        foreach (var (id, _) in _fromServer.RemoveAll(close: false))
+        {
+            await _upstream.SendAsync(JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason), default, CancellationToken.None);
+        }
+    }
+
+    /// <summary>The result with which a server ends a subscription that the client did not cancel (MCP 2026-07-28, "Graceful Closure").</summary>
+    private static JsonRpcMessage ListenClosed(JsonRpcId id)
+    {
+        var text = id.Utf8Text.Span;
+        return JsonSplice.Reparse((byte[])
+        [
+            .. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. text,
+            .. ",\"result\":{\"resultType\":\"complete\",\"_meta\":{\"io.modelcontextprotocol/subscriptionId\":"u8, .. text, .. "}}}"u8,
+        ]);
+    }
+
+    private async ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        switch (message.Kind)
+        {
+            case JsonRpcMessageKind.Request:
+                var added = _fromClient.Add(message, _options.MaxRequestsInFlight);
+                if (added != PendingRequests.AddResult.Added)
+                {
+                    await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
+                    return;
+                }
+
+                break;
+            case JsonRpcMessageKind.Response:
+                _fromServer.Remove(message.Id);
+                break;
+            default:
+                var cancelled = message.CancelledRequest();
+                if (!cancelled.IsNone)
+                {
+                    _fromClient.Remove(cancelled);
+                }
+
+                break;
+        }
+
+        if (!await _upstream.SendAsync(message, default, cancellationToken))
+        {
+            // What the upstream's end leaves unanswered is answered there, with the reason.
+            LogDropped(message, "the upstream is gone");
+        }
+    }
+
+    private async ValueTask FromServerAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        switch (message.Kind)
+        {
+            case JsonRpcMessageKind.Response:
+                _fromClient.Remove(message.Id);
+                related = message.Id;
+                break;
+            case JsonRpcMessageKind.Request:
+                var added = _fromServer.Add(message, _options.MaxRequestsInFlight);
+                if (added != PendingRequests.AddResult.Added)
+                {
+                    await _upstream.SendAsync(Refusal(message.Id, added), default, cancellationToken);
+                    return;
+                }
+
+                related = Attribute(message, related);
+                break;
+            default:
+                related = Attribute(message, related);
+                var cancelled = message.CancelledRequest();
+                if (!cancelled.IsNone)
+                {
+                    _fromServer.Remove(cancelled);
+                }
+
+                break;
+        }
+
+        if (await _downstream.SendAsync(message, related, cancellationToken))
+        {
+            return;
+        }
+
+        LogDropped(message, "the client is gone");
+        if (message.Kind == JsonRpcMessageKind.Request && _fromServer.Remove(message.Id))
+        {
+            await _upstream.SendAsync(
+                JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, cancellationToken);
+        }
+    }
+
+    private static JsonRpcMessage Refusal(JsonRpcId id, PendingRequests.AddResult reason) => reason switch
+    {
+        PendingRequests.AddResult.Duplicate => JsonRpcWriter.Error(id, JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already"),
+        PendingRequests.AddResult.TooMany => JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "too many requests are in flight; try again when some are answered"),
+        _ => JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "the session has ended"),
+    };
+
+    /// <summary>Finds the client's request on whose stream a message of the server travels.</summary>
+    private JsonRpcId Attribute(in JsonRpcMessage message, JsonRpcId related)
+    {
+        if (message.Is("notifications/progress"u8))
+        {
+            var byToken = _fromClient.ByProgressToken(message.ProgressToken());
+            return byToken.IsNone ? related : byToken;
+        }
+
+        var subscription = message.SubscriptionId();
+        if (!subscription.IsNone)
+        {
+            return subscription;
+        }
+
+        return related.IsNone && !_upstream.HasRequestStreams && (message.Kind == JsonRpcMessageKind.Request || message.Is("notifications/message"u8))
+            ? _fromClient.NewestCall()
+            : related;
+    }
+
+    /// <summary>Answers input that was no message: to whoever waits for it when it was meant as a response, else to its sender.</summary>
+    private async ValueTask AnswerFaultAsync(JsonRpcFault fault, IConnection sender, IConnection other, PendingRequests asked, CancellationToken cancellationToken)
+    {
+        LogFault(fault.Message);
+        if (!fault.IsResponse)
+        {
+            await sender.SendAsync(JsonRpcWriter.Error(fault), fault.Id, cancellationToken);
+        }
+        else if (!fault.Id.IsNone && asked.Remove(fault.Id))
+        {
+            await other.SendAsync(JsonRpcWriter.Error(fault.Id, JsonRpcErrorCode.InternalError, $"the answer cannot be passed on: {fault.Message}"), fault.Id, cancellationToken);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The client's side ended: {Detail}")]
+    private partial void LogClientEnded(string detail);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The upstream's side ended: {Detail}")]
+    private partial void LogUpstreamEnded(string detail);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Requests were still unanswered {Seconds} s after the end of input")]
+    private partial void LogDrainTimeout(double seconds);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered ({Reason}): {Message}")]
+    private partial void LogDropped(JsonRpcMessage message, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Received something that is no message: {Problem}")]
+    private partial void LogFault(string problem);
+
+    private sealed class FromDownstream(RelaySession session) : IMessageReceiver
+    {
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            session.FromClientAsync(message, cancellationToken);
+
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
+            session.AnswerFaultAsync(fault, session._downstream, session._upstream, session._fromServer, cancellationToken);
+
+        public async ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) =>
+            await session.RefuseServerRequestsAsync(reason);
+    }
+
+    private sealed class FromUpstream(RelaySession session) : IMessageReceiver
+    {
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            session.FromServerAsync(message, related, cancellationToken);
+
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
+            session.AnswerFaultAsync(fault, session._upstream, session._downstream, session._fromClient, cancellationToken);
+
+        public async ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) =>
+            await session.AnswerPendingAsync(session._fromClient.RemoveAll(close: false), reason, graceful: false);
+    }
+}

@@ -1,0 +1,399 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports.Sse;
+using McpProxy.Transports.StreamableHttp;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Transports.Http;
+
+/// <summary>
+/// A server behind a URL. The first message shows which transport it speaks; from then on every message is an exchange of
+/// its own, so that nothing waits behind a call and a cancellation overtakes what it cancels.
+/// </summary>
+internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, ToolHeaderCatalog tools, ILogger logger) : IConnection
+{
+    private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan s_maxRetry = TimeSpan.FromSeconds(2);
+
+    private readonly CancellationTokenSource _closing = new();
+    private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SessionReplay _replay = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
+    private readonly HashSet<Task> _running = [];
+    private Task _lastNotification = Task.CompletedTask;
+    private IMessageReceiver? _receiver;
+    private volatile IHttpClientHalf? _half;
+    private TaskCompletionSource? _decision;
+    private int _disposed;
+
+    public bool HasRequestStreams => _half is StreamableHttpClient;
+
+    public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        _receiver = receiver;
+        cancellationToken.Register(() => _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed")));
+        return _ended.Task;
+    }
+
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        if (_closing.IsCancellationRequested)
+        {
+            return ValueTask.FromResult(false);
+        }
+
+        message = message.Detach();
+        var cancelled = message.CancelledRequest();
+        Start(cancelled.IsNone ? ExchangeAsync(message) : CancelAsync(message, cancelled), isOrdered: cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification);
+        return ValueTask.FromResult(true);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        await _closing.CancelAsync();
+        Task[] running;
+        lock (_gate)
+        {
+            running = [.. _running];
+        }
+
+        await Task.WhenAll(running);
+        if (_half is not null)
+        {
+            await _half.DisposeAsync();
+        }
+
+        _closing.Dispose();
+    }
+
+    private void Start(Task work, bool isOrdered)
+    {
+        if (work.IsCompleted)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _running.Add(work);
+            if (isOrdered)
+            {
+                _lastNotification = work;
+            }
+        }
+
+        _ = work.ContinueWith(
+            done =>
+            {
+                lock (_gate)
+                {
+                    _running.Remove(done);
+                }
+            },
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
+    }
+
+    private async Task ExchangeAsync(JsonRpcMessage message)
+    {
+        Task earlier;
+        lock (_gate)
+        {
+            earlier = _lastNotification;
+        }
+
+        // Answers to the server's questions wait for nothing; the rest keeps its place behind a notification.
+        if (message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
+        {
+            await earlier;
+        }
+
+        using var exchange = new Exchange(message.IsModern(), _closing.Token);
+        if (message.Kind == JsonRpcMessageKind.Request)
+        {
+            lock (_gate)
+            {
+                _exchanges[message.Id] = exchange;
+            }
+        }
+
+        try
+        {
+            _replay.Observe(message);
+            var refusal = await PostAsync(message, exchange.Token);
+            if (refusal is not null)
+            {
+                await RefuseAsync(message, refusal, exchange.Token);
+            }
+        }
+        catch (UpstreamHttpException e)
+        {
+            await FailAsync(message, e.Message);
+        }
+        catch (OperationCanceledException) when (exchange.Token.IsCancellationRequested)
+        {
+            // The client cancelled the request, or the session is closing and answers what is left.
+        }
+        catch (Exception e) when (!_closing.IsCancellationRequested)
+        {
+            // A defect of ours must not leave the client waiting.
+            LogDefect(e, message);
+            await FailAsync(message, "the proxy failed to pass the message on");
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                if (_exchanges.GetValueOrDefault(message.Id) == exchange)
+                {
+                    _exchanges.Remove(message.Id);
+                }
+            }
+        }
+    }
+
+    /// <summary>
+    /// Cancels a request: a modern one by closing its response stream (MCP 2026-07-28, "Cancellation"), a legacy one by
+    /// passing the notification on, without waiting for anything sent before it.
+    /// </summary>
+    private async Task CancelAsync(JsonRpcMessage message, JsonRpcId requestId)
+    {
+        Exchange? exchange;
+        lock (_gate)
+        {
+            exchange = _exchanges.GetValueOrDefault(requestId);
+        }
+
+        if (_half is not null && exchange is not { IsModern: true })
+        {
+            try
+            {
+                await _half.PostAsync(message, _closing.Token);
+            }
+            catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
+            {
+                LogNotDelivered(message, e.Message);
+            }
+        }
+
+        // A server does not answer what was cancelled, so its stream would stay open for nothing.
+        exchange?.Cancel();
+    }
+
+    private async Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        if (_half is { } half)
+        {
+            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: false, cancellationToken);
+        }
+
+        var decision = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        while (Interlocked.CompareExchange(ref _decision, decision, null) is { } othersDecision)
+        {
+            await othersDecision.Task.WaitAsync(cancellationToken);
+            if (_half is not null)
+            {
+                return await PostAsync(message, cancellationToken);
+            }
+        }
+
+        try
+        {
+            return await PostFirstAsync(message, cancellationToken);
+        }
+        finally
+        {
+            _decision = null;
+            decision.TrySetResult();
+        }
+    }
+
+    /// <summary>Sends the message with which the choice of a transport falls.</summary>
+    private async Task<HttpRefusal?> PostFirstAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return http.Options.Transport switch
+            {
+                HttpTransportChoice.StreamableHttpOnly => await TryStreamableAsync(message, cancellationToken),
+                HttpTransportChoice.SseOnly => await TrySseAsync(message, cancellationToken),
+                HttpTransportChoice.SseFirst => await TryBothAsync(TrySseAsync, TryStreamableAsync, message, cancellationToken),
+                _ => await TryBothAsync(TryStreamableAsync, TrySseAsync, message, cancellationToken),
+            };
+        }
+        catch (UpstreamHttpException e) when (_half is null)
+        {
+            await FailAsync(message, e.Message);
+            _ended.TrySetResult(new(ConnectionEndReason.ConnectFailed, e.Message));
+            return null;
+        }
+    }
+
+    private async Task<HttpRefusal?> TryBothAsync(
+        Func<JsonRpcMessage, CancellationToken, Task<HttpRefusal?>> first,
+        Func<JsonRpcMessage, CancellationToken, Task<HttpRefusal?>> second,
+        JsonRpcMessage message,
+        CancellationToken cancellationToken)
+    {
+        var refusal = await first(message, cancellationToken);
+        if (refusal is null or { SuggestsOtherTransport: false } || _half is not null)
+        {
+            return refusal;
+        }
+
+        LogFallingBack(refusal.Text);
+        try
+        {
+            var other = await second(message, cancellationToken);
+
+            // When neither works, the first error is the one that speaks of what the user asked for.
+            return other is null || _half is not null ? other : refusal;
+        }
+        catch (UpstreamHttpException e) when (_half is null)
+        {
+            LogFallbackFailed(e.Message);
+            return refusal;
+        }
+    }
+
+    private async Task<HttpRefusal?> TryStreamableAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        // In use as soon as the server accepts the message: the answer may take its time, and others must not wait for it.
+        StreamableHttpClient? half = null;
+        half = new StreamableHttpClient(http, tools, _receiver!, _replay, logger) { Accepted = () => Use(half!) };
+        try
+        {
+            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: true, cancellationToken);
+        }
+        finally
+        {
+            if (_half != half)
+            {
+                await half.DisposeAsync();
+            }
+        }
+    }
+
+    private async Task<HttpRefusal?> TrySseAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        var half = new SseClient(http, _receiver!, _replay, logger);
+        HttpRefusal? refusal;
+        try
+        {
+            refusal = await RetryingAsync(() => half.ConnectAsync(cancellationToken), retryTemporary: true, cancellationToken);
+        }
+        catch
+        {
+            await half.DisposeAsync();
+            throw;
+        }
+
+        if (refusal is not null)
+        {
+            await half.DisposeAsync();
+            return refusal;
+        }
+
+        Use(half);
+        return await half.PostAsync(message, cancellationToken);
+    }
+
+    private void Use(IHttpClientHalf half)
+    {
+        _half = half;
+        _decision?.TrySetResult();
+    }
+
+    /// <summary>Tries again, with growing pauses, while the server cannot be reached and so has seen nothing.</summary>
+    private async Task<HttpRefusal?> RetryingAsync(Func<Task<HttpRefusal?>> attempt, bool retryTemporary, CancellationToken cancellationToken)
+    {
+        var started = http.Time.GetTimestamp();
+        for (var wait = s_firstRetry; ; wait = wait * 2 < s_maxRetry ? wait * 2 : s_maxRetry)
+        {
+            var left = http.Options.ConnectTimeout - http.Time.GetElapsedTime(started);
+            try
+            {
+                var refusal = await attempt();
+                if (!retryTemporary || refusal is not { IsTemporary: true } || left <= wait)
+                {
+                    return refusal;
+                }
+
+                LogRetrying(refusal.Text);
+            }
+            catch (UpstreamHttpException e) when (!e.RequestWasSent && left > wait)
+            {
+                LogRetrying(e.Message);
+            }
+
+            await Task.Delay(wait, http.Time, cancellationToken);
+        }
+    }
+
+    private async Task RefuseAsync(JsonRpcMessage message, HttpRefusal refusal, CancellationToken cancellationToken)
+    {
+        LogRefused(message, refusal.Text);
+        if (message.Kind == JsonRpcMessageKind.Request)
+        {
+            await _receiver!.ReceiveAsync(refusal.AnswerFor(message.Id), message.Id, cancellationToken);
+        }
+    }
+
+    private async Task FailAsync(JsonRpcMessage message, string reason)
+    {
+        LogNotDelivered(message, reason);
+        if (message.Kind == JsonRpcMessageKind.Request)
+        {
+            await _receiver!.ReceiveAsync(JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, reason), message.Id, _closing.Token);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Falling back to the other HTTP transport: {Reason}")]
+    private partial void LogFallingBack(string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The other HTTP transport does not work either: {Reason}")]
+    private partial void LogFallbackFailed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Trying again: {Reason}")]
+    private partial void LogRetrying(string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Message} was refused: {Reason}")]
+    private partial void LogRefused(JsonRpcMessage message, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Message} was not delivered: {Reason}")]
+    private partial void LogNotDelivered(JsonRpcMessage message, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
+    private partial void LogDefect(Exception exception, JsonRpcMessage message);
+
+    /// <summary>A request under way, which can be closed.</summary>
+    private sealed class Exchange(bool isModern, CancellationToken closing) : IDisposable
+    {
+        private readonly CancellationTokenSource _source = CancellationTokenSource.CreateLinkedTokenSource(closing);
+
+        public bool IsModern { get; } = isModern;
+
+        public CancellationToken Token => _source.Token;
+
+        public void Cancel()
+        {
+            try
+            {
+                _source.Cancel();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It has ended meanwhile.
+            }
+        }
+
+        public void Dispose() => _source.Dispose();
+    }
+}

@@ -1,0 +1,236 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+
+namespace McpProxy.Transports.Http;
+
+/// <summary>
+/// Sends HTTP requests to one upstream for one session: the user's headers, the cookies that the upstream set for
+/// stickiness, redirects within the origin, and one way to report what went wrong.
+/// </summary>
+internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time)
+{
+    private const int MaxRedirects = 5;
+
+    /// <summary>How long anything may take that the proxy asks on its own account.</summary>
+    public static readonly TimeSpan ControlTimeout = TimeSpan.FromSeconds(30);
+
+    private readonly CookieContainer _cookies = new();
+
+    public HttpUpstreamOptions Options => options;
+
+    public TimeProvider Time => time;
+
+    /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
+    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        UseCookies = false,
+        AutomaticDecompression = DecompressionMethods.None,
+        ConnectTimeout = options.ConnectTimeout,
+        PooledConnectionLifetime = TimeSpan.FromMinutes(15),
+        EnableMultipleHttp2Connections = true,
+        ConnectCallback = ConnectAsync,
+    });
+
+    /// <summary>Sends a request and returns when the response's headers are here.</summary>
+    /// <param name="method">GET, POST or DELETE.</param>
+    /// <param name="uri">Where to; on the upstream's origin.</param>
+    /// <param name="body">The JSON body, if any.</param>
+    /// <param name="headersTimeout">How long the response may take to begin.</param>
+    /// <param name="setHeaders">Adds what this request needs beyond the user's headers.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <exception cref="UpstreamHttpException">There is no response.</exception>
+    public async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method,
+        Uri uri,
+        ReadOnlyMemory<byte>? body,
+        TimeSpan headersTimeout,
+        Action<HttpRequestHeaders> setHeaders,
+        CancellationToken cancellationToken)
+    {
+        for (var redirects = 0; ; redirects++)
+        {
+            var response = await SendOnceAsync(method, uri, body, headersTimeout, setHeaders, cancellationToken);
+            if (response.StatusCode is not (HttpStatusCode.MovedPermanently or HttpStatusCode.Found or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect)
+                || response.Headers.Location is not { } location)
+            {
+                return response;
+            }
+
+            response.Dispose();
+            var target = new Uri(uri, location);
+            if (!IsSameOrigin(uri, target) && !IsUpgrade(uri, target))
+            {
+                throw new UpstreamHttpException($"{Describe(uri)} redirects to another origin, {Describe(target)}: if that is the server, use that URL", requestWasSent: true);
+            }
+
+            if (redirects == MaxRedirects)
+            {
+                throw new UpstreamHttpException($"{Describe(uri)} redirects too often", requestWasSent: true);
+            }
+
+            uri = target;
+        }
+    }
+
+    /// <summary>The whole body, bounded by the longest message accepted.</summary>
+    /// <exception cref="UpstreamHttpException">It is too long, or the connection broke.</exception>
+    public async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
+            using var bounded = new BoundedStream(stream, options.MaxMessageSize);
+            using var buffer = new MemoryStream(checked((int)Math.Clamp(response.Content.Headers.ContentLength ?? 0, 0, options.MaxMessageSize)));
+            await bounded.CopyToAsync(buffer, cancellationToken);
+            return buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException and not UpstreamHttpException)
+        {
+            throw new UpstreamHttpException($"the answer broke off: {e.Message}", requestWasSent: true);
+        }
+    }
+
+    /// <summary>What a refusal says, short and on one line, for an error message.</summary>
+    public async Task<(ReadOnlyMemory<byte> Body, string Text)> ReadRefusalAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        const int MaxText = 200;
+        var status = $"the server answered HTTP {(int)response.StatusCode} {response.ReasonPhrase}".TrimEnd();
+        ReadOnlyMemory<byte> body;
+        try
+        {
+            using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            timeout.CancelAfter(ControlTimeout);
+            body = await ReadBodyAsync(response, timeout.Token);
+        }
+        catch (Exception e) when (e is UpstreamHttpException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        {
+            return (default, status);
+        }
+
+        if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
+        {
+            return (body, $"{status}: it wants other credentials (--header \"Authorization: Bearer ...\")");
+        }
+
+        var text = string.Join(' ', System.Text.Encoding.UTF8.GetString(body.Span[..Math.Min(body.Length, MaxText)]).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+        return (body, text.Length == 0 || text[0] == '<' ? status : $"{status}: {text}");
+    }
+
+    /// <summary>A URL without what may be secret in it.</summary>
+    public static string Describe(Uri uri) => uri.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);
+
+    public static bool IsSameOrigin(Uri left, Uri right) =>
+        Uri.Compare(left, right, UriComponents.SchemeAndServer, UriFormat.UriEscaped, StringComparison.OrdinalIgnoreCase) == 0;
+
+    private static bool IsUpgrade(Uri from, Uri to) =>
+        from.Scheme == Uri.UriSchemeHttp && to.Scheme == Uri.UriSchemeHttps && from.IsDefaultPort && to.IsDefaultPort
+        && string.Equals(from.Host, to.Host, StringComparison.OrdinalIgnoreCase);
+
+    private async Task<HttpResponseMessage> SendOnceAsync(
+        HttpMethod method,
+        Uri uri,
+        ReadOnlyMemory<byte>? body,
+        TimeSpan headersTimeout,
+        Action<HttpRequestHeaders> setHeaders,
+        CancellationToken cancellationToken)
+    {
+        using var request = new HttpRequestMessage(method, uri) { VersionPolicy = HttpVersionPolicy.RequestVersionOrHigher };
+        if (body is { } bytes)
+        {
+            request.Content = new ReadOnlyMemoryContent(bytes);
+            request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
+        }
+
+        setHeaders(request.Headers);
+        foreach (var (name, value) in options.Headers)
+        {
+            request.Headers.Remove(name);
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        if (_cookies.Count > 0 && _cookies.GetCookieHeader(uri) is { Length: > 0 } cookies)
+        {
+            request.Headers.TryAddWithoutValidation("Cookie", cookies);
+        }
+
+        // The source lives as long as the response's body may: it is not disposed with this method.
+        CancellationTokenSource? timeout = null;
+        if (headersTimeout != Timeout.InfiniteTimeSpan)
+        {
+            timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        }
+
+        try
+        {
+            using var timer = timeout is null ? null : time.CreateTimer(static state => ((CancellationTokenSource)state!).Cancel(), timeout, headersTimeout, Timeout.InfiniteTimeSpan);
+            var response = await http.SendAsync(request, timeout?.Token ?? cancellationToken);
+            KeepCookies(uri, response);
+            return response;
+        }
+        catch (HttpRequestException e)
+        {
+            var sent = e.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
+            throw new UpstreamHttpException($"cannot reach {Describe(uri)}: {Innermost(e)}", sent);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && timeout is { IsCancellationRequested: true })
+        {
+            throw new UpstreamHttpException($"{Describe(uri)} did not begin to answer within {headersTimeout.TotalSeconds:0.#} s", requestWasSent: true);
+        }
+        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            // SocketsHttpHandler reports its connect timeout this way.
+            throw new UpstreamHttpException($"cannot reach {Describe(uri)}: {e.InnerException?.Message ?? "the connection timed out"}", requestWasSent: false);
+        }
+    }
+
+    private void KeepCookies(Uri uri, HttpResponseMessage response)
+    {
+        if (!response.Headers.TryGetValues("Set-Cookie", out var values))
+        {
+            return;
+        }
+
+        foreach (var value in values)
+        {
+            try
+            {
+                _cookies.SetCookies(uri, value);
+            }
+            catch (CookieException)
+            {
+                // A cookie that cannot be kept cannot be returned; stickiness is the upstream's wish, not ours.
+            }
+        }
+    }
+
+    private static string Innermost(Exception e)
+    {
+        while (e.InnerException is { } inner)
+        {
+            e = inner;
+        }
+
+        return e.Message;
+    }
+
+    /// <summary>Connects with TCP keep-alive: a peer that vanished without a word is noticed although streams have no read timeout.</summary>
+    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        try
+        {
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
+            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
+            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+            return new NetworkStream(socket, ownsSocket: true);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,333 @@
+using System.Net;
+using McpProxy.JsonRpc;
+using McpProxy.Transports.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Transports.Sse;
+
+/// <summary>
+/// The client half of HTTP+SSE (MCP 2024-11-05): one event stream brings everything; messages are posted to the endpoint
+/// that its first event names. When the stream breaks, a new one is opened and the session on it restored.
+/// </summary>
+internal sealed partial class SseClient : IHttpClientHalf
+{
+    private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(250);
+    private static readonly TimeSpan s_maxRetry = TimeSpan.FromSeconds(30);
+
+    private readonly UpstreamHttpClient _http;
+    private readonly IMessageReceiver _receiver;
+    private readonly SessionReplay _replay;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<JsonRpcId, TaskCompletionSource<JsonRpcMessage>> _asked = [];
+    private TaskCompletionSource<Uri> _endpoint = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private Task _reading = Task.CompletedTask;
+
+    public SseClient(UpstreamHttpClient http, IMessageReceiver receiver, SessionReplay replay, ILogger logger)
+    {
+        _http = http;
+        _receiver = receiver;
+        _replay = replay;
+        _logger = logger;
+    }
+
+    /// <summary>Opens the stream and waits for its endpoint.</summary>
+    /// <returns>The server's refusal, if it refused.</returns>
+    /// <exception cref="UpstreamHttpException">The server could not be reached, or what it sent is no such stream.</exception>
+    public async Task<HttpRefusal?> ConnectAsync(CancellationToken cancellationToken)
+    {
+        var (stream, refusal) = await OpenAsync(cancellationToken);
+        if (stream is null)
+        {
+            return refusal;
+        }
+
+        SetEndpoint(stream.Endpoint);
+        _reading = ReadAndReconnectAsync(stream);
+        return null;
+    }
+
+    public async Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        Uri endpoint;
+        try
+        {
+            endpoint = await Endpoint.WaitAsync(_http.Options.ConnectTimeout, _http.Time, cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            throw new UpstreamHttpException($"the stream of {UpstreamHttpClient.Describe(_http.Options.Url)} is broken and could not be opened again yet", requestWasSent: false);
+        }
+
+        return await PostToAsync(endpoint, message, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        await _reading;
+        _closing.Dispose();
+    }
+
+    private Task<Uri> Endpoint
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _endpoint.Task;
+            }
+        }
+    }
+
+    private void SetEndpoint(Uri endpoint)
+    {
+        lock (_gate)
+        {
+            _endpoint.TrySetResult(endpoint);
+        }
+    }
+
+    private void ClearEndpoint()
+    {
+        lock (_gate)
+        {
+            _endpoint = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+    }
+
+    private async Task<HttpRefusal?> PostToAsync(Uri endpoint, JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        using var response = await _http.SendAsync(
+            HttpMethod.Post, endpoint, message.Utf8, UpstreamHttpClient.ControlTimeout, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
+        if (response.IsSuccessStatusCode)
+        {
+            return null;
+        }
+
+        var (body, text) = await _http.ReadRefusalAsync(response, cancellationToken);
+        return new(response.StatusCode, body, text);
+    }
+
+    private async Task<(OpenStream? Stream, HttpRefusal? Refusal)> OpenAsync(CancellationToken cancellationToken)
+    {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _closing.Token);
+        timeout.CancelAfter(UpstreamHttpClient.ControlTimeout);
+        var url = _http.Options.Url;
+        var response = await _http.SendAsync(
+            HttpMethod.Get, url, null, UpstreamHttpClient.ControlTimeout, static headers => headers.TryAddWithoutValidation("Accept", "text/event-stream"), timeout.Token);
+        try
+        {
+            if (!response.IsSuccessStatusCode)
+            {
+                var (body, text) = await _http.ReadRefusalAsync(response, cancellationToken);
+                return (null, new(response.StatusCode, body, text));
+            }
+
+            if (!ServerSentEvents.IsEventStream(response))
+            {
+                return (null, new(HttpStatusCode.NotAcceptable, default, $"{UpstreamHttpClient.Describe(url)} is no event stream"));
+            }
+
+            // Reading outlives this method, so it is stopped by the closing alone; the timeout stops the wait for the first event.
+            var events = new ServerSentEvents(_http, response).ReadAsync(_closing.Token).GetAsyncEnumerator(_closing.Token);
+            while (await events.MoveNextAsync().AsTask().WaitAsync(timeout.Token))
+            {
+                var (type, data) = events.Current;
+                if (type == "endpoint")
+                {
+                    return (new(response, events, EndpointOf(url, System.Text.Encoding.UTF8.GetString(data))), null);
+                }
+            }
+
+            throw new UpstreamHttpException($"{UpstreamHttpClient.Describe(url)} ended its stream without naming an endpoint", requestWasSent: true);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && !_closing.IsCancellationRequested)
+        {
+            response.Dispose();
+            throw new UpstreamHttpException($"{UpstreamHttpClient.Describe(url)} named no endpoint within {UpstreamHttpClient.ControlTimeout.TotalSeconds} s", requestWasSent: true);
+        }
+        catch
+        {
+            response.Dispose();
+            throw;
+        }
+    }
+
+    private static Uri EndpointOf(Uri url, string text)
+    {
+        if (!Uri.TryCreate(url, text.Trim(), out var endpoint) || !UpstreamHttpClient.IsSameOrigin(url, endpoint))
+        {
+            // The user's headers must not go to another origin.
+            throw new UpstreamHttpException($"{UpstreamHttpClient.Describe(url)} names an endpoint on another origin", requestWasSent: true);
+        }
+
+        return endpoint;
+    }
+
+    private async Task ReadAndReconnectAsync(OpenStream? stream)
+    {
+        var wait = s_firstRetry;
+        try
+        {
+            while (true)
+            {
+                if (stream is not null)
+                {
+                    wait = s_firstRetry;
+                    await ReadAsync(stream);
+                    ClearEndpoint();
+                    await _receiver.AbandonedAsync("the server ended the stream before the answer", _closing.Token);
+                }
+
+                await Task.Delay(wait, _http.Time, _closing.Token);
+                wait = wait * 2 < s_maxRetry ? wait * 2 : s_maxRetry;
+                stream = await TryReopenAsync();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // Closed.
+        }
+    }
+
+    private async Task ReadAsync(OpenStream stream)
+    {
+        using (stream.Response)
+        {
+            await using var events = stream.Events;
+            try
+            {
+                while (await events.MoveNextAsync())
+                {
+                    var (type, data) = events.Current;
+                    if (type == "message" && data.Length > 0)
+                    {
+                        await DeliverAsync(data);
+                    }
+                }
+            }
+            catch (UpstreamHttpException e)
+            {
+                LogStreamBroke(e.Message);
+            }
+        }
+    }
+
+    private async Task<OpenStream?> TryReopenAsync()
+    {
+        try
+        {
+            var (stream, refusal) = await OpenAsync(_closing.Token);
+            if (stream is null)
+            {
+                LogReopenFailed(refusal!.Text);
+                return null;
+            }
+
+            LogReopened();
+            _ = RestoreAsync(stream.Endpoint);
+            return stream;
+        }
+        catch (UpstreamHttpException e)
+        {
+            LogReopenFailed(e.Message);
+            return null;
+        }
+    }
+
+    /// <summary>Initialises the session on a new stream as the client did on the first; only then do the client's messages go on.</summary>
+    private async Task RestoreAsync(Uri endpoint)
+    {
+        try
+        {
+            if (_replay.Initialize is { } initialize)
+            {
+                await AskAsync(endpoint, initialize);
+                foreach (var message in _replay.Rest())
+                {
+                    if (message.Kind == JsonRpcMessageKind.Request)
+                    {
+                        await AskAsync(endpoint, message);
+                    }
+                    else
+                    {
+                        await PostToAsync(endpoint, message, _closing.Token);
+                    }
+                }
+            }
+
+            SetEndpoint(endpoint);
+        }
+        catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException or TimeoutException)
+        {
+            // Without its session the stream is of no use to the client; the requests that wait for it are told so when their time is over.
+            LogReopenFailed(e.Message);
+        }
+    }
+
+    /// <summary>Sends a request whose answer the client must not see.</summary>
+    private async Task AskAsync(Uri endpoint, JsonRpcMessage request)
+    {
+        var answer = new TaskCompletionSource<JsonRpcMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
+        lock (_gate)
+        {
+            _asked[request.Id] = answer;
+        }
+
+        try
+        {
+            if (await PostToAsync(endpoint, request, _closing.Token) is { } refusal)
+            {
+                throw new UpstreamHttpException(refusal.Text, requestWasSent: true);
+            }
+
+            await answer.Task.WaitAsync(UpstreamHttpClient.ControlTimeout, _http.Time, _closing.Token);
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _asked.Remove(request.Id);
+            }
+        }
+    }
+
+    private async Task DeliverAsync(byte[] data)
+    {
+        if (!JsonRpcMessage.TryParse(data, out var message, out var fault))
+        {
+            LogNoMessage(fault.Message);
+            return;
+        }
+
+        TaskCompletionSource<JsonRpcMessage>? asked = null;
+        if (message.Kind == JsonRpcMessageKind.Response)
+        {
+            lock (_gate)
+            {
+                _asked.Remove(message.Id, out asked);
+            }
+        }
+
+        if (asked is null || !asked.TrySetResult(message))
+        {
+            await _receiver.ReceiveAsync(message, default, _closing.Token);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The server's stream broke: {Reason}")]
+    private partial void LogStreamBroke(string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The server's stream could not be opened again: {Reason}")]
+    private partial void LogReopenFailed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The server's stream was opened again")]
+    private partial void LogReopened();
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The server sent something that is no message; skipped: {Problem}")]
+    private partial void LogNoMessage(string problem);
+
+    private sealed record OpenStream(HttpResponseMessage Response, IAsyncEnumerator<(string Type, byte[] Data)> Events, Uri Endpoint);
+}

@@ -1,0 +1,108 @@
+using McpProxy.JsonRpc;
+
+namespace McpProxy.Transports.Stdio;
+
+/// <summary>The peer that started this program: messages on its standard input and output (MCP "stdio").</summary>
+public sealed class StdioConnection : IConnection
+{
+    private readonly Stream _input;
+    private readonly StdioWriter _writer;
+    private readonly int _maxMessageSize;
+    private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Makes a connection of two streams.</summary>
+    /// <param name="input">What the peer writes. It is read on a thread of its own, with blocking reads.</param>
+    /// <param name="output">What the peer reads.</param>
+    /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
+    public StdioConnection(Stream input, Stream output, int maxMessageSize = TransportDefaults.MaxMessageSize)
+    {
+        _input = input;
+        _writer = new(output);
+        _maxMessageSize = maxMessageSize;
+    }
+
+    /// <summary>The connection of this process's own standard streams.</summary>
+    /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
+    public static StdioConnection OfThisProcess(int maxMessageSize = TransportDefaults.MaxMessageSize) =>
+        new(Console.OpenStandardInput(), Console.OpenStandardOutput(), maxMessageSize);
+
+    /// <inheritdoc/>
+    public bool HasRequestStreams => false;
+
+    /// <inheritdoc/>
+    public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        cancellationToken.Register(() => _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed")));
+
+        // A thread of its own: standard input has no asynchronous reads, and a blocked pool thread would starve the rest.
+        new Thread(() => Read(receiver, cancellationToken), 512 * 1024) { IsBackground = true, Name = "stdin" }.Start();
+        return _ended.Task;
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        if (await _writer.WriteAsync(message.Utf8, cancellationToken))
+        {
+            return true;
+        }
+
+        _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client no longer reads standard output"));
+        return false;
+    }
+
+    /// <inheritdoc/>
+    public ValueTask DisposeAsync()
+    {
+        _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        return ValueTask.CompletedTask;
+    }
+
+    private void Read(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        using var lines = new LineBuffer(_maxMessageSize);
+        try
+        {
+            while (!cancellationToken.IsCancellationRequested)
+            {
+                var count = _input.Read(lines.Free().Span);
+                lines.Filled(count);
+                while (count > 0 ? lines.TryTake(out var line, out var fault) : lines.TryTakeRest(out line, out fault))
+                {
+                    Wait(LineDispatcher.DispatchAsync(line, fault, receiver, onNoise: null, cancellationToken));
+                }
+
+                if (count == 0)
+                {
+                    _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "end of input"));
+                    return;
+                }
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, $"reading standard input failed: {e.Message}"));
+        }
+        catch (Exception e)
+        {
+            _ended.TrySetException(e);
+        }
+    }
+
+    [System.Diagnostics.CodeAnalysis.SuppressMessage("Usage", "VSTHRD002", Justification = "This thread exists to block; nothing else runs on it.")]
+    private static void Wait(ValueTask work)
+    {
+        if (work.IsCompletedSuccessfully)
+        {
+            work.GetAwaiter().GetResult();
+        }
+        else
+        {
+            work.AsTask().GetAwaiter().GetResult();
+        }
+    }
+}

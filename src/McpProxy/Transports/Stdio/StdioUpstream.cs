@@ -1,0 +1,17 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace McpProxy.Transports.Stdio;
+
+/// <summary>A stdio server that is started as a child, one for each connection.</summary>
+/// <param name="options">What to start, and how.</param>
+/// <param name="time">The clock of the graces.</param>
+/// <param name="loggers">Where logs go; the child's standard error goes to the category <c>child.stderr</c>.</param>
+public sealed class StdioUpstream(StdioUpstreamOptions options, TimeProvider? time = null, ILoggerFactory? loggers = null) : IUpstream
+{
+    /// <inheritdoc/>
+    public string Name => Path.GetFileName(options.Command);
+
+    /// <inheritdoc/>
+    public IConnection Connect() => new ChildProcessConnection(options, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
+}

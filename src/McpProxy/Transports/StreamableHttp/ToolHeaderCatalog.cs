@@ -1,0 +1,99 @@
+using System.Collections.Concurrent;
+using System.Text.Json;
+using McpProxy.JsonRpc;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Transports.StreamableHttp;
+
+/// <summary>
+/// What one server's <c>tools/list</c> answers have said about parameters that are mirrored into headers. Learned from
+/// the answers that pass by; no schema reference is ever followed.
+/// </summary>
+internal sealed partial class ToolHeaderCatalog(ILogger logger)
+{
+    private const int MaxTools = 10_000;
+
+    private readonly ConcurrentDictionary<string, IReadOnlyList<ToolHeader>> _tools = new(StringComparer.Ordinal);
+
+    /// <summary>The mirrored parameters of a tool; null when no list has named the tool yet.</summary>
+    public IReadOnlyList<ToolHeader>? Find(string tool) => _tools.GetValueOrDefault(tool);
+
+    /// <summary>Learns from the answer to a <c>tools/list</c> and returns it without the tools whose annotations break the rules.</summary>
+    public JsonRpcMessage Observe(JsonRpcMessage response)
+    {
+        var tools = JsonMembers.Find(response.Result, "tools"u8);
+        if (tools.Span is not [(byte)'[', ..])
+        {
+            return response;
+        }
+
+        var annotated = tools.Span.IndexOf("x-mcp-header"u8) >= 0;
+        if (!JsonRpcMessage.TrySplitBatch(tools, out var elements, out _))
+        {
+            return response;
+        }
+
+        var kept = new List<ReadOnlyMemory<byte>>(elements.Count);
+        foreach (var element in elements)
+        {
+            if (Learn(element, annotated))
+            {
+                kept.Add(element);
+            }
+        }
+
+        return kept.Count == elements.Count
+            ? response
+            : JsonSplice.Reparse(JsonSplice.Apply(response.Utf8, (JsonSplice.RangeOf(response.Utf8, tools), Join(kept))));
+    }
+
+    private static byte[] Join(List<ReadOnlyMemory<byte>> elements)
+    {
+        using var buffer = new MemoryStream();
+        buffer.WriteByte((byte)'[');
+        for (var i = 0; i < elements.Count; i++)
+        {
+            if (i > 0)
+            {
+                buffer.WriteByte((byte)',');
+            }
+
+            buffer.Write(elements[i].Span);
+        }
+
+        buffer.WriteByte((byte)']');
+        return buffer.ToArray();
+    }
+
+    private bool Learn(ReadOnlyMemory<byte> tool, bool annotated)
+    {
+        if (JsonMembers.AsString(JsonMembers.Find(tool, "name"u8)) is not { } name)
+        {
+            return true;
+        }
+
+        IReadOnlyList<ToolHeader> headers = [];
+        if (annotated && tool.Span.IndexOf("x-mcp-header"u8) >= 0)
+        {
+            using var schema = JsonDocument.Parse(
+                JsonMembers.Find(tool, "inputSchema"u8) is { IsEmpty: false } text ? text : "{}"u8.ToArray(), new JsonDocumentOptions { MaxDepth = JsonRpcMessage.MaxDepth });
+            (headers, var problem) = ToolSchemaReader.Read(schema.RootElement);
+            if (problem is not null)
+            {
+                _tools.TryRemove(name, out _);
+                LogInvalidTool(name, problem);
+                return false;
+            }
+        }
+
+        if (_tools.Count < MaxTools || _tools.ContainsKey(name))
+        {
+            _tools[name] = headers;
+        }
+
+        return true;
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The tool \"{Tool}\" is left out of the list, as the specification demands: {Problem}")]
+    private partial void LogInvalidTool(string tool, string problem);
+}

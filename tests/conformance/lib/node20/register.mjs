@@ -1,0 +1,4 @@
+// Loaded with --import on Node versions older than 22, see fs.mjs.
+import { register } from 'node:module';
+
+register('./hooks.mjs', import.meta.url);
