@@ -29,6 +29,10 @@ internal static class McpMeta
         message.Params.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0 ? default
         : JsonRpcId.FromJson(JsonMembers.Find(message.Meta(), "io.modelcontextprotocol/subscriptionId"u8));
 
+    /// <summary>The code of an error response; null when the message is none.</summary>
+    public static int? ErrorCode(this in JsonRpcMessage message) =>
+        message.IsError && System.Buffers.Text.Utf8Parser.TryParse(JsonMembers.Find(message.Utf8, "error"u8, "code"u8).Span, out int code, out _) ? code : null;
+
     /// <summary>The request that a <c>notifications/cancelled</c> names, or none.</summary>
     public static JsonRpcId CancelledRequest(this in JsonRpcMessage message) =>
         message.Kind == JsonRpcMessageKind.Notification && message.Is("notifications/cancelled"u8)

@@ -24,9 +24,7 @@ internal sealed record HttpRefusal(HttpStatusCode Status, ReadOnlyMemory<byte> B
 
     private bool IsModernError => ErrorCode is { } code && (JsonRpcErrorCode.IsModern(code) || (Status == HttpStatusCode.NotFound && code == JsonRpcErrorCode.MethodNotFound));
 
-    private int? ErrorCode =>
-        JsonRpcMessage.TryParse(Body, out var message, out _) && message.IsError
-        && System.Buffers.Text.Utf8Parser.TryParse(JsonMembers.Find(message.Utf8, "error"u8, "code"u8).Span, out int code, out _) ? code : null;
+    private int? ErrorCode => JsonRpcMessage.TryParse(Body, out var message, out _) ? message.ErrorCode() : null;
 
     /// <summary>The answer for the request that was refused: the server's own error where it sent one, else one that says what happened.</summary>
     public JsonRpcMessage AnswerFor(JsonRpcId id) =>

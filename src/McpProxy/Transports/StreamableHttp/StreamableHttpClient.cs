@@ -269,7 +269,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
             }
             else if (exchange.Modern && exchange.Request.Is("tools/list"u8))
             {
-                message = tools.Observe(message);
+                message = tools.LearnAndFilter(message);
             }
 
             if (exchange.OnAnswer is { } onAnswer)

@@ -18,8 +18,8 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
     /// <summary>The mirrored parameters of a tool; null when no list has named the tool yet.</summary>
     public IReadOnlyList<ToolHeader>? Find(string tool) => _tools.GetValueOrDefault(tool);
 
-    /// <summary>Learns from the answer to a <c>tools/list</c> and returns it without the tools whose annotations break the rules.</summary>
-    public JsonRpcMessage Observe(JsonRpcMessage response)
+    /// <summary>Learns from the answer to a <c>tools/list</c> and returns it without the tools whose annotations break the rules, which a client must not see.</summary>
+    public JsonRpcMessage LearnAndFilter(JsonRpcMessage response)
     {
         var tools = JsonMembers.Find(response.Result, "tools"u8);
         if (tools.Span is not [(byte)'[', ..])
@@ -36,15 +36,33 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
         var kept = new List<ReadOnlyMemory<byte>>(elements.Count);
         foreach (var element in elements)
         {
-            if (Learn(element, annotated))
+            if (Learn(element, annotated) is not { } problem)
             {
                 kept.Add(element);
+            }
+            else
+            {
+                LogInvalidTool(JsonMembers.AsString(JsonMembers.Find(element, "name"u8)) ?? "", problem);
             }
         }
 
         return kept.Count == elements.Count
             ? response
             : JsonSplice.Reparse(JsonSplice.Apply(response.Utf8, (JsonSplice.RangeOf(response.Utf8, tools), Join(kept))));
+    }
+
+    /// <summary>Learns from the answer to a <c>tools/list</c>.</summary>
+    public void Learn(in JsonRpcMessage response)
+    {
+        var tools = JsonMembers.Find(response.Result, "tools"u8);
+        if (tools.Span is [(byte)'[', ..] && JsonRpcMessage.TrySplitBatch(tools, out var elements, out _))
+        {
+            var annotated = tools.Span.IndexOf("x-mcp-header"u8) >= 0;
+            foreach (var element in elements)
+            {
+                Learn(element, annotated);
+            }
+        }
     }
 
     private static byte[] Join(List<ReadOnlyMemory<byte>> elements)
@@ -65,11 +83,12 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
         return buffer.ToArray();
     }
 
-    private bool Learn(ReadOnlyMemory<byte> tool, bool annotated)
+    /// <summary>Learns one tool's parameters; or says what is wrong with its annotations.</summary>
+    private string? Learn(ReadOnlyMemory<byte> tool, bool annotated)
     {
         if (JsonMembers.AsString(JsonMembers.Find(tool, "name"u8)) is not { } name)
         {
-            return true;
+            return null;
         }
 
         IReadOnlyList<ToolHeader> headers = [];
@@ -81,8 +100,7 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
             if (problem is not null)
             {
                 _tools.TryRemove(name, out _);
-                LogInvalidTool(name, problem);
-                return false;
+                return problem;
             }
         }
 
@@ -91,7 +109,7 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
             _tools[name] = headers;
         }
 
-        return true;
+        return null;
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The tool \"{Tool}\" is left out of the list, as the specification demands: {Problem}")]

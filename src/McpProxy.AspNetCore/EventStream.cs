@@ -1,0 +1,217 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Http;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>
+/// One open HTTP response that messages go out on. It stays undecided between JSON and an event stream as long as it can:
+/// a request that is answered at once gets plain JSON.
+/// </summary>
+internal sealed class EventStream : IAsyncDisposable
+{
+    private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
+
+    private readonly HttpContext _context;
+    private readonly TimeProvider _time;
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly TaskCompletionSource _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenRegistration _aborted;
+    private long _lastWrite;
+    private bool _started;
+
+    public EventStream(HttpContext context, TimeProvider time)
+    {
+        _context = context;
+        _time = time;
+        _lastWrite = time.GetTimestamp();
+        _aborted = context.RequestAborted.Register(static state => ((EventStream)state!).Abort(), this);
+    }
+
+    /// <summary>Whether the client takes a plain JSON answer.</summary>
+    public bool AcceptsJson { get; init; }
+
+    /// <summary>Whether the client takes an event stream.</summary>
+    public bool AcceptsEvents { get; init; } = true;
+
+    /// <summary>Called before the headers go out, when more can be added to them.</summary>
+    public Action<HttpResponse>? Starting { get; init; }
+
+    /// <summary>Makes the id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
+    public Func<string>? FirstEventId { get; init; }
+
+    /// <summary>Completes when nothing more can go out: the last message was sent, or the client is gone.</summary>
+    public Task Completed => _completed.Task;
+
+    /// <summary>Whether the client has gone away before the end.</summary>
+    public bool IsAborted { get; private set; }
+
+    /// <summary>Whether this response can carry a message that is not the answer itself.</summary>
+    public bool CanCarryEvents => AcceptsEvents && !_completed.Task.IsCompleted;
+
+    /// <summary>Makes the response an event stream now.</summary>
+    public Task<bool> StartEventsAsync() => ExclusiveAsync(() => new(StartAsync()));
+
+    /// <summary>Ends a response that has no answer to give.</summary>
+    public async Task CompleteEmptyAsync()
+    {
+        if (AcceptsEvents)
+        {
+            await StartEventsAsync();
+        }
+
+        Complete();
+    }
+
+    /// <summary>Answers with JSON, if that is still open and the client takes it.</summary>
+    /// <returns>False when it has to go out as an event.</returns>
+    public async ValueTask<bool> TryAnswerJsonAsync(ReadOnlyMemory<byte> body, int status)
+    {
+        if (!AcceptsJson)
+        {
+            return false;
+        }
+
+        var answered = false;
+        await ExclusiveAsync(async () =>
+        {
+            if (!_started)
+            {
+                answered = _started = true;
+                Starting?.Invoke(_context.Response);
+                await HttpReply.JsonAsync(_context, status, body);
+                _completed.TrySetResult();
+            }
+        });
+        return answered || _completed.Task.IsCompleted;
+    }
+
+    /// <summary>Sends an event.</summary>
+    /// <returns>False when the client is gone.</returns>
+    public Task<bool> SendAsync(ReadOnlyMemory<byte> data, string? id = null, string? type = null) => ExclusiveAsync(async () =>
+    {
+        await StartAsync();
+        var writer = _context.Response.BodyWriter;
+        if (type is not null)
+        {
+            Write(writer, "event: "u8, type);
+        }
+
+        if (id is not null)
+        {
+            Write(writer, "id: "u8, id);
+        }
+
+        writer.Write("data: "u8);
+        WriteOnOneLine(writer, data.Span);
+        writer.Write("\n\n"u8);
+        await FlushAsync(writer);
+    });
+
+    /// <summary>Sends a comment when the stream has been silent for a while.</summary>
+    public Task KeepAliveAsync(TimeSpan silence)
+    {
+        return _completed.Task.IsCompleted || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
+            ? Task.CompletedTask
+            : ExclusiveAsync(async () =>
+            {
+                await StartAsync();
+                var writer = _context.Response.BodyWriter;
+                writer.Write(":\n\n"u8);
+                await FlushAsync(writer);
+            });
+    }
+
+    /// <summary>Ends the response in order, after what is being written.</summary>
+    public void Complete() => _completed.TrySetResult();
+
+    /// <summary>Ends the response and waits for a write under way: the response must not be touched afterwards.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _completed.TrySetResult();
+        await _aborted.DisposeAsync();
+        await _turn.WaitAsync();
+        _turn.Release();
+    }
+
+    private void Abort()
+    {
+        IsAborted = !_completed.Task.IsCompleted;
+        _completed.TrySetResult();
+    }
+
+    private async Task<bool> ExclusiveAsync(Func<ValueTask> write)
+    {
+        await _turn.WaitAsync();
+        try
+        {
+            if (_completed.Task.IsCompleted)
+            {
+                return false;
+            }
+
+            await write();
+            return true;
+        }
+        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+        {
+            Abort();
+            return false;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    private async Task StartAsync()
+    {
+        if (_started)
+        {
+            return;
+        }
+
+        _started = true;
+        var response = _context.Response;
+        response.ContentType = "text/event-stream";
+        response.Headers.CacheControl = "no-cache";
+
+        // nginx would otherwise hold events back in its buffer.
+        response.Headers["X-Accel-Buffering"] = "no";
+        Starting?.Invoke(response);
+        if (FirstEventId is not null)
+        {
+            Write(response.BodyWriter, "id: "u8, FirstEventId());
+            response.BodyWriter.Write("data: \n\n"u8);
+        }
+
+        await FlushAsync(response.BodyWriter);
+    }
+
+    private async Task FlushAsync(PipeWriter writer)
+    {
+        await writer.FlushAsync(_context.RequestAborted);
+        Volatile.Write(ref _lastWrite, _time.GetTimestamp());
+    }
+
+    private static void Write(PipeWriter writer, ReadOnlySpan<byte> field, string value)
+    {
+        writer.Write(field);
+        writer.Write(System.Text.Encoding.UTF8.GetBytes(value));
+        writer.Write("\n"u8);
+    }
+
+    /// <summary>Line breaks of a message can only stand between its tokens, where a space means the same; in an event they would begin another field.</summary>
+    private static void WriteOnOneLine(PipeWriter writer, ReadOnlySpan<byte> data)
+    {
+        int at;
+        while ((at = data.IndexOfAny(s_lineBreaks)) >= 0)
+        {
+            writer.Write(data[..at]);
+            writer.Write(" "u8);
+            data = data[(at + 1)..];
+        }
+
+        writer.Write(data);
+    }
+}

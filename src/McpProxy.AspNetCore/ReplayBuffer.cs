@@ -1,0 +1,63 @@
+using System.Globalization;
+using System.Runtime.InteropServices;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>The last events of a session, for a client that lost its connection (MCP 2025-11-25, "Resumability and Redelivery").</summary>
+internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
+{
+    private readonly Lock _gate = new();
+    private readonly LinkedList<Entry> _entries = [];
+    private long _sequence;
+    private int _bytes;
+
+    /// <summary>Keeps an event and returns its id.</summary>
+    /// <param name="stream">The number of the stream that it belongs to.</param>
+    /// <param name="data">The message; empty for an event that only marks a place in the stream.</param>
+    public string Add(int stream, ReadOnlySpan<byte> data)
+    {
+        lock (_gate)
+        {
+            var entry = new Entry(++_sequence, stream, data.ToArray());
+            if (!data.IsEmpty)
+            {
+                _entries.AddLast(entry);
+                _bytes += data.Length;
+            }
+
+            while (_entries.Count > maxEvents || (_bytes > maxBytes && _entries.Count > 1))
+            {
+                _bytes -= _entries.First!.Value.Data.Length;
+                _entries.RemoveFirst();
+            }
+
+            return entry.Id;
+        }
+    }
+
+    /// <summary>The events of a stream that came after one of its events.</summary>
+    public List<(string Id, byte[] Data)> After(int stream, long sequence)
+    {
+        lock (_gate)
+        {
+            return [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (entry.Id, entry.Data))];
+        }
+    }
+
+    /// <summary>Reads an event id that <see cref="Add"/> made.</summary>
+    public static bool TryParse(string id, out int stream, out long sequence)
+    {
+        stream = 0;
+        sequence = 0;
+        var dash = id.IndexOf('-', StringComparison.Ordinal);
+        return dash > 0
+            && int.TryParse(id.AsSpan(0, dash), NumberStyles.None, CultureInfo.InvariantCulture, out stream)
+            && long.TryParse(id.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
+    }
+
+    [StructLayout(LayoutKind.Auto)]
+    private readonly record struct Entry(long Sequence, int Stream, byte[] Data)
+    {
+        public string Id => string.Create(CultureInfo.InvariantCulture, $"{Stream}-{Sequence}");
+    }
+}

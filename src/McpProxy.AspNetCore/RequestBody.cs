@@ -1,0 +1,98 @@
+using System.Buffers;
+using McpProxy.JsonRpc;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>Reads the messages of a POST, or answers why they cannot be read.</summary>
+internal static class RequestBody
+{
+    /// <summary>Reads the messages: one, or those of a batch.</summary>
+    /// <returns>Null when the request was answered here.</returns>
+    public static async Task<List<JsonRpcMessage>?> ReadAsync(HttpContext context, int maxSize)
+    {
+        if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
+        {
+            await HttpReply.ErrorAsync(context, 415, default, JsonRpcErrorCode.InvalidRequest, "Unsupported media type: send Content-Type: application/json");
+            return null;
+        }
+
+        var (body, status) = await ReadBytesAsync(context, maxSize);
+        if (body is not { } bytes)
+        {
+            await HttpReply.ErrorAsync(context, status, default, JsonRpcErrorCode.InvalidRequest, status == 413
+                ? $"The message is longer than {maxSize} bytes (--max-message-size)"
+                : "The request body could not be read");
+            return null;
+        }
+
+        var messages = new List<JsonRpcMessage>();
+        if (!JsonRpcMessage.IsBatch(bytes.Span))
+        {
+            return await TryAddAsync(context, bytes, messages) ? messages : null;
+        }
+
+        if (!JsonRpcMessage.TrySplitBatch(bytes, out var elements, out var fault))
+        {
+            await HttpReply.ErrorAsync(context, 400, fault.Id, fault.Code, fault.Message);
+            return null;
+        }
+
+        foreach (var element in elements)
+        {
+            if (!await TryAddAsync(context, element, messages))
+            {
+                return null;
+            }
+        }
+
+        return messages;
+    }
+
+    private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, List<JsonRpcMessage> messages)
+    {
+        if (JsonRpcMessage.TryParse(utf8, out var message, out var fault))
+        {
+            messages.Add(message);
+            return true;
+        }
+
+        await HttpReply.ErrorAsync(context, 400, fault.IsResponse ? default : fault.Id, fault.Code, fault.Message);
+        return false;
+    }
+
+    private static async Task<(ReadOnlyMemory<byte>? Body, int Status)> ReadBytesAsync(HttpContext context, int maxSize)
+    {
+        if (context.Request.ContentLength > maxSize)
+        {
+            return (null, 413);
+        }
+
+        try
+        {
+            var reader = context.Request.BodyReader;
+            while (true)
+            {
+                var read = await reader.ReadAsync(context.RequestAborted);
+                if (read.Buffer.Length > maxSize)
+                {
+                    return (null, 413);
+                }
+
+                if (read.IsCompleted)
+                {
+                    var body = read.Buffer.ToArray();
+                    reader.AdvanceTo(read.Buffer.End);
+                    return (body, 0);
+                }
+
+                reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+            }
+        }
+        catch (BadHttpRequestException e)
+        {
+            return (null, e.StatusCode);
+        }
+    }
+}

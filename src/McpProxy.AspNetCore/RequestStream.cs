@@ -1,0 +1,149 @@
+using System.Diagnostics.CodeAnalysis;
+using McpProxy.JsonRpc;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>
+/// One stream of a legacy session as the protocol sees it: that of a POST's requests, or the session's own. It outlives the
+/// HTTP response that it is read through: a client may come back for the rest.
+/// </summary>
+[SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never asked for holds nothing to release, and late senders may still wait for it.")]
+internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests, ReplayBuffer replay) 
+{
+    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly HashSet<JsonRpcId> _pending = [.. requests];
+    private readonly List<byte[]> _answers = [];
+    private EventStream? _response;
+    private bool _hasEvents;
+    private long _lastSent;
+
+    /// <summary>The stream's number in the session; 0 is the session's own.</summary>
+    public int Number { get; } = number;
+
+    /// <summary>Whether every request of the stream was answered.</summary>
+    public bool IsFinished { get; private set; }
+
+    /// <summary>Whether a client reads it right now, and can be sent more than answers.</summary>
+    public bool CanCarryEvents => _response is { CanCarryEvents: true };
+
+    /// <summary>A stream whose requests were all answered: what is left of it can still be read.</summary>
+    public static RequestStream Finished(int number, ReplayBuffer replay) => new(number, [], replay) { IsFinished = true };
+
+    /// <summary>Reads the stream through a response from now on; one that did so before is ended.</summary>
+    /// <param name="response">The response.</param>
+    /// <param name="after">The last event that the client has, or null: what it was not sent yet is sent.</param>
+    public async Task AttachAsync(EventStream response, long? after = null)
+    {
+        await _turn.WaitAsync();
+        try
+        {
+            var previous = _response;
+            _response = response;
+            previous?.Complete();
+            foreach (var (id, data) in replay.After(Number, after ?? _lastSent))
+            {
+                if (!await response.SendAsync(data, id))
+                {
+                    return;
+                }
+
+                MarkSent(id);
+            }
+
+            if (IsFinished)
+            {
+                await response.CompleteEmptyAsync();
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Sends a message, or keeps it for when the client comes back.</summary>
+    /// <returns>False when this stream cannot carry it: the client takes nothing but the answers.</returns>
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message)
+    {
+        await _turn.WaitAsync();
+        try
+        {
+            var isAnswer = message.Kind == JsonRpcMessageKind.Response && _pending.Remove(message.Id);
+            var isLast = isAnswer && _pending.Count == 0;
+            if (_response is { AcceptsEvents: false } response)
+            {
+                return isAnswer && await CollectAsync(response, message, isLast);
+            }
+
+            IsFinished |= isLast;
+            if (isLast && !_hasEvents && _response is { } undecided && await undecided.TryAnswerJsonAsync(message.Utf8, 200))
+            {
+                return true;
+            }
+
+            _hasEvents = true;
+            var id = replay.Add(Number, message.Utf8.Span);
+            if (_response is { } open && await open.SendAsync(message.Utf8, id))
+            {
+                MarkSent(id);
+                if (isLast)
+                {
+                    open.Complete();
+                }
+            }
+
+            return true;
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Gives up a request that the client cancelled: no answer will come for it.</summary>
+    public async Task CancelAsync(JsonRpcId request)
+    {
+        await _turn.WaitAsync();
+        try
+        {
+            if (_pending.Remove(request) && _pending.Count == 0)
+            {
+                IsFinished = true;
+                if (_response is { } response)
+                {
+                    await response.CompleteEmptyAsync();
+                }
+            }
+        }
+        finally
+        {
+            _turn.Release();
+        }
+    }
+
+    /// <summary>Ends the response that the stream is read through, if any.</summary>
+    public void Close() => _response?.Complete();
+
+    /// <summary>Gathers the answers for a client that takes nothing but JSON: one object, or an array for a batch.</summary>
+    private async Task<bool> CollectAsync(EventStream response, JsonRpcMessage answer, bool isLast)
+    {
+        _answers.Add(answer.Utf8.ToArray());
+        if (!isLast)
+        {
+            return true;
+        }
+
+        IsFinished = true;
+        return await response.TryAnswerJsonAsync(_answers.Count == 1 ? _answers[0] : [(byte)'[', .. Joined(), (byte)']'], 200);
+
+        IEnumerable<byte> Joined() => _answers.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
+    }
+
+    private void MarkSent(string eventId)
+    {
+        if (ReplayBuffer.TryParse(eventId, out _, out var sequence))
+        {
+            _lastSent = Math.Max(_lastSent, sequence);
+        }
+    }
+}

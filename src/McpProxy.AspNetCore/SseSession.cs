@@ -1,0 +1,50 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports;
+using Microsoft.AspNetCore.Http;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>The server half of HTTP+SSE (MCP 2024-11-05): one event stream out, POSTs in. The session lives as long as its stream.</summary>
+internal sealed class SseSession : IConnection
+{
+    private readonly EventStream _stream;
+    private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IMessageReceiver? _receiver;
+    private CancellationToken _cancellation;
+
+    public SseSession(HttpContext context, TimeProvider time) => _stream = new(context, time);
+
+    /// <summary>The session's id: 122 random bits of the operating system's generator.</summary>
+    public string Id { get; } = Guid.NewGuid().ToString("N");
+
+    public EventStream Stream => _stream;
+
+    public bool HasRequestStreams => false;
+
+    public async Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        _receiver = receiver;
+        _cancellation = cancellationToken;
+        await using var closing = cancellationToken.Register(() => _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed")));
+        await Task.WhenAny(_stream.Completed, _ended.Task);
+        return _ended.Task.IsCompleted ? await _ended.Task : new(ConnectionEndReason.TransportFailed, "the client closed its event stream");
+    }
+
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        await _stream.SendAsync(message.Utf8, id: null, type: "message");
+
+    /// <summary>Takes a message that was posted to the session.</summary>
+    public async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
+    {
+        foreach (var message in messages)
+        {
+            await _receiver!.ReceiveAsync(message, default, _cancellation);
+        }
+    }
+
+    public ValueTask DisposeAsync()
+    {
+        _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        return _stream.DisposeAsync();
+    }
+}

@@ -1,0 +1,343 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports;
+using McpProxy.Transports.StreamableHttp;
+using Microsoft.AspNetCore.Http;
+
+namespace McpProxy.AspNetCore;
+
+/// <summary>The server half of a legacy Streamable HTTP session (MCP 2025-03-26 to 2025-11-25): the client's POSTs and its GET stream.</summary>
+internal sealed class StreamableHttpSession : IConnection
+{
+    /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
+    private static readonly TimeSpan s_unheardTimeout = TimeSpan.FromSeconds(15);
+
+    private readonly McpEndpointOptions _options;
+    private readonly OpenStreams _openStreams;
+    private readonly TimeProvider _time;
+    private readonly ReplayBuffer _replay;
+    private readonly RequestStream _own;
+    private readonly Lock _gate = new();
+    private readonly Dictionary<JsonRpcId, RequestStream> _byRequest = [];
+    private readonly Dictionary<int, RequestStream> _byNumber = [];
+    private readonly List<(JsonRpcId Id, long Since)> _unheard = [];
+    private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IMessageReceiver? _receiver;
+    private CancellationToken _cancellation;
+    private JsonRpcId _initializeId;
+    private bool _initializeFailed;
+    private string? _protocolVersion;
+    private int _lastNumber;
+    private int _open;
+    private long _lastActivity;
+
+    public StreamableHttpSession(McpEndpointOptions options, OpenStreams openStreams, TimeProvider time)
+    {
+        _options = options;
+        _openStreams = openStreams;
+        _time = time;
+        _replay = new(options.ReplayMaxEvents, options.ReplayMaxBytes);
+        _own = new(0, [], _replay);
+        _lastActivity = time.GetTimestamp();
+    }
+
+    /// <summary>The session's id: 122 random bits of the operating system's generator, visible ASCII.</summary>
+    public string Id { get; } = Guid.NewGuid().ToString("N");
+
+    /// <summary>The relay that this session is one side of; completes when nothing of it is left.</summary>
+    public Task Running { get; set; } = Task.CompletedTask;
+
+    public bool HasRequestStreams => true;
+
+    public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        _receiver = receiver;
+        _cancellation = cancellationToken;
+        cancellationToken.Register(() => End("closed"));
+        return _ended.Task;
+    }
+
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        if (message.Kind == JsonRpcMessageKind.Response)
+        {
+            return await AnswerAsync(message);
+        }
+
+        if (Find(related) is { } stream && await stream.SendAsync(message))
+        {
+            return true;
+        }
+
+        if (!_own.CanCarryEvents && AnyOpenStream() is { } other && await other.SendAsync(message))
+        {
+            return true;
+        }
+
+        if (message.Kind == JsonRpcMessageKind.Request && !_own.CanCarryEvents)
+        {
+            lock (_gate)
+            {
+                _unheard.Add((message.Id.Detach(), _time.GetTimestamp()));
+            }
+        }
+
+        return await _own.SendAsync(message);
+    }
+
+    /// <summary>Ends the session: the client deleted it, or it was idle for too long.</summary>
+    public void End(string reason) => _ended.TrySetResult(new(ConnectionEndReason.Closed, reason));
+
+    public ValueTask DisposeAsync()
+    {
+        End("closed");
+        List<RequestStream> streams;
+        lock (_gate)
+        {
+            streams = [.. _byNumber.Values];
+            _byNumber.Clear();
+            _byRequest.Clear();
+        }
+
+        foreach (var stream in streams)
+        {
+            stream.Close();
+        }
+
+        _own.Close();
+        return ValueTask.CompletedTask;
+    }
+
+    /// <summary>Whether a client's <c>MCP-Protocol-Version</c> header is one that this session can have.</summary>
+    public bool AcceptsVersion(string version) => version.Length == 0 || version == _protocolVersion || ProtocolVersions.IsLegacy(version);
+
+    /// <summary>Takes the messages of a POST and answers it.</summary>
+    public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, bool acceptsJson, bool acceptsEvents)
+    {
+        var requests = messages.Where(message => message.Kind == JsonRpcMessageKind.Request).Select(message => message.Id.Detach()).ToList();
+        if (requests.Count == 0)
+        {
+            await DeliverAsync(messages);
+            context.Response.StatusCode = StatusCodes.Status202Accepted;
+            return;
+        }
+
+        if (messages[0].Is("initialize"u8))
+        {
+            _initializeId = requests[0];
+        }
+
+        var stream = new RequestStream(Interlocked.Increment(ref _lastNumber), requests, _replay);
+        if (!TryRegister(stream, requests))
+        {
+            await HttpReply.ErrorAsync(context, 400, requests[0], JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already");
+            return;
+        }
+
+        var response = NewResponse(context, stream, acceptsJson, acceptsEvents);
+        await using (response)
+        {
+            await stream.AttachAsync(response);
+            using (Opened(response))
+            {
+                await DeliverAsync(messages);
+                await response.Completed;
+            }
+        }
+    }
+
+    /// <summary>Opens the session's own stream, or takes a broken one up again.</summary>
+    public async Task GetAsync(HttpContext context)
+    {
+        var (stream, after) = (_own, (long?)null);
+        if (ReplayBuffer.TryParse(context.Request.Headers[McpHeaders.LastEventId].ToString(), out var number, out var sequence))
+        {
+            after = sequence;
+            lock (_gate)
+            {
+                stream = number == 0 ? _own : _byNumber.GetValueOrDefault(number) ?? RequestStream.Finished(number, _replay);
+            }
+        }
+
+        if (stream == _own)
+        {
+            lock (_gate)
+            {
+                _unheard.Clear();
+            }
+        }
+
+        var response = NewResponse(context, stream, acceptsJson: false, acceptsEvents: true);
+        await using (response)
+        {
+            using (Opened(response))
+            {
+                await response.StartEventsAsync();
+                await stream.AttachAsync(response, after);
+                await response.Completed;
+            }
+        }
+    }
+
+    /// <summary>Answers what the server has asked for too long without anyone to hear it, and ends the session when nobody uses it.</summary>
+    public async Task TickAsync()
+    {
+        List<JsonRpcId> unheard = [];
+        bool idle;
+        lock (_gate)
+        {
+            unheard.AddRange(_unheard.Where(question => _time.GetElapsedTime(question.Since) > s_unheardTimeout).Select(question => question.Id));
+            _unheard.RemoveAll(question => unheard.Contains(question.Id));
+            idle = _open == 0 && _byRequest.Count == 0 && _time.GetElapsedTime(_lastActivity) > _options.SessionIdleTimeout;
+        }
+
+        foreach (var id in unheard)
+        {
+            await _receiver!.ReceiveAsync(
+                JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, _cancellation);
+        }
+
+        if (idle)
+        {
+            End("idle for too long");
+        }
+    }
+
+    private async ValueTask<bool> AnswerAsync(JsonRpcMessage message)
+    {
+        RequestStream? stream;
+        lock (_gate)
+        {
+            if (!_byRequest.Remove(message.Id, out stream))
+            {
+                return false;
+            }
+        }
+
+        var isInitialize = message.Id == _initializeId;
+        if (isInitialize)
+        {
+            _initializeFailed = message.IsError;
+            _protocolVersion = JsonMembers.AsString(JsonMembers.Find(message.Result, "protocolVersion"u8));
+        }
+
+        var sent = await stream.SendAsync(message);
+        Forget(stream);
+        if (isInitialize && message.IsError)
+        {
+            End("the server refused to initialise");
+        }
+
+        return sent;
+    }
+
+    private async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
+    {
+        foreach (var message in messages)
+        {
+            await _receiver!.ReceiveAsync(message, default, _cancellation);
+            var cancelled = message.CancelledRequest();
+            RequestStream? stream = null;
+            if (!cancelled.IsNone)
+            {
+                lock (_gate)
+                {
+                    _byRequest.Remove(cancelled, out stream);
+                }
+            }
+
+            if (stream is not null)
+            {
+                await stream.CancelAsync(cancelled);
+                Forget(stream);
+            }
+        }
+    }
+
+    private EventStream NewResponse(HttpContext context, RequestStream stream, bool acceptsJson, bool acceptsEvents) => new(context, _time)
+    {
+        AcceptsJson = acceptsJson,
+        AcceptsEvents = acceptsEvents,
+        Starting = response =>
+        {
+            if (!_initializeFailed)
+            {
+                response.Headers[McpHeaders.SessionId] = Id;
+            }
+        },
+
+        // Clients of older revisions take an event without data for a broken message.
+        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? () => _replay.Add(stream.Number, default) : null,
+    };
+
+    private OpenedResponse Opened(EventStream response)
+    {
+        lock (_gate)
+        {
+            _open++;
+        }
+
+        _openStreams.Add(response);
+        return new(this, response);
+    }
+
+    private void Closed(EventStream response)
+    {
+        _openStreams.Remove(response);
+        lock (_gate)
+        {
+            _open--;
+            _lastActivity = _time.GetTimestamp();
+        }
+    }
+
+    private bool TryRegister(RequestStream stream, List<JsonRpcId> requests)
+    {
+        lock (_gate)
+        {
+            if (_ended.Task.IsCompleted || requests.Exists(_byRequest.ContainsKey) || requests.Distinct().Count() != requests.Count)
+            {
+                return false;
+            }
+
+            foreach (var id in requests)
+            {
+                _byRequest.Add(id, stream);
+            }
+
+            _byNumber.Add(stream.Number, stream);
+            return true;
+        }
+    }
+
+    private void Forget(RequestStream stream)
+    {
+        if (stream.IsFinished)
+        {
+            lock (_gate)
+            {
+                _byNumber.Remove(stream.Number);
+            }
+        }
+    }
+
+    private RequestStream? Find(JsonRpcId request)
+    {
+        lock (_gate)
+        {
+            return request.IsNone ? null : _byRequest.GetValueOrDefault(request);
+        }
+    }
+
+    private RequestStream? AnyOpenStream()
+    {
+        lock (_gate)
+        {
+            return _byNumber.Values.FirstOrDefault(stream => stream.CanCarryEvents);
+        }
+    }
+
+    private readonly struct OpenedResponse(StreamableHttpSession session, EventStream response) : IDisposable
+    {
+        public void Dispose() => session.Closed(response);
+    }
+}

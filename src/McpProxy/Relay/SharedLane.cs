@@ -1,0 +1,93 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports;
+
+namespace McpProxy.Relay;
+
+/// <summary>
+/// One client's way over a shared connection. What comes down is queued here when the client is slow, within bounds: the
+/// shared connection never waits for one client at the cost of the others.
+/// </summary>
+internal sealed class SharedLane(SharedUpstream shared) : IConnection
+{
+    private const int MaxQueuedMessages = 10_000;
+    private const int MaxQueuedBytes = TransportDefaults.MaxMessageSize;
+
+    private readonly Lock _gate = new();
+    private readonly Queue<(JsonRpcMessage Message, JsonRpcId Related)> _queue = new();
+    private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private IMessageReceiver? _receiver;
+    private CancellationToken _cancellation;
+    private int _queuedBytes;
+    private bool _delivering;
+
+    public bool HasRequestStreams => true;
+
+    public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        _receiver = receiver;
+        _cancellation = cancellationToken;
+        cancellationToken.Register(() => _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed")));
+        return _ended.Task;
+    }
+
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        shared.SendAsync(this, message, cancellationToken);
+
+    public ValueTask DisposeAsync()
+    {
+        _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        return shared.LeaveAsync(this);
+    }
+
+    /// <summary>Takes a message for the client; returns at once.</summary>
+    public ValueTask DeliverAsync(JsonRpcMessage message, JsonRpcId related)
+    {
+        lock (_gate)
+        {
+            if (_queue.Count >= MaxQueuedMessages || _queuedBytes > MaxQueuedBytes)
+            {
+                _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client reads too slowly"));
+                return ValueTask.CompletedTask;
+            }
+
+            _queue.Enqueue((message.Detach(), related));
+            _queuedBytes += message.Utf8.Length;
+            if (_delivering)
+            {
+                return ValueTask.CompletedTask;
+            }
+
+            _delivering = true;
+        }
+
+        _ = DeliverQueuedAsync();
+        return ValueTask.CompletedTask;
+    }
+
+    private async Task DeliverQueuedAsync()
+    {
+        try
+        {
+            while (true)
+            {
+                (JsonRpcMessage Message, JsonRpcId Related) next;
+                lock (_gate)
+                {
+                    if (!_queue.TryDequeue(out next))
+                    {
+                        _delivering = false;
+                        return;
+                    }
+
+                    _queuedBytes -= next.Message.Utf8.Length;
+                }
+
+                await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The client is gone: what is queued has no reader.
+        }
+    }
+}
