@@ -24,9 +24,9 @@ public sealed class StdioUpstreamOptions
     /// <summary>The longest message accepted from the child, in bytes.</summary>
     public int MaxMessageSize { get; init; } = TransportDefaults.MaxMessageSize;
 
-    /// <summary>How long the child may take to leave after its input was closed, before it is asked with SIGTERM. Default: 2 s.</summary>
-    public TimeSpan CloseGrace { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>How long the child may take to leave after its input was closed, before it is asked with SIGTERM. Default: 1.5 s.</summary>
+    public TimeSpan CloseGrace { get; init; } = TimeSpan.FromSeconds(1.5);
 
-    /// <summary>How long it may take after SIGTERM, before its whole process group is killed. Default: 2 s.</summary>
-    public TimeSpan TerminateGrace { get; init; } = TimeSpan.FromSeconds(2);
+    /// <summary>How long it may take after SIGTERM, before its whole process group is killed. Default: 1.5 s.</summary>
+    public TimeSpan TerminateGrace { get; init; } = TimeSpan.FromSeconds(1.5);
 }

@@ -1,0 +1,140 @@
+using System.Globalization;
+
+namespace McpProxy.Cli.CommandLine;
+
+/// <summary>
+/// Every spelling of every option: ours, and those of the programs that people come from, so that a command line pasted
+/// from one of their pages works or says why it does not.
+/// </summary>
+internal static class OptionTable
+{
+    private const string NeedsOAuth = "signing in to servers (OAuth) is not part of this version yet; give a token with --header \"Authorization: Bearer ...\"";
+    private const string NeedsInboundAuth = "authentication of clients is not part of this version yet; put an authenticating reverse proxy in front";
+    private const string NeedsTls = "serving TLS is not part of this version yet; put a TLS-terminating reverse proxy in front";
+    private const string NeedsTlsOptions = "TLS settings are not part of this version yet; certificates are checked against the system's store (SSL_CERT_FILE adds to it)";
+    private const string OneServer = "this version serves one server; run one mcp-proxy for each";
+    private const string NeedsBridge = "translating between protocol eras is not part of this version yet; messages are relayed as they are";
+
+    /// <summary>All spellings, by name.</summary>
+    public static IReadOnlyDictionary<string, OptionSpelling> Spellings { get; } =
+        Canonical().Concat(Aliases()).Concat(Refused()).ToDictionary(spelling => spelling.Name, StringComparer.Ordinal);
+
+    private static IEnumerable<OptionSpelling> Canonical() =>
+    [
+        Ours("--transport", 1), Ours("--header", 1), Ours("--header-file", 1), Ours("--connect-timeout", 1), Ours("--headers-timeout", 1),
+        Ours("--cwd", 1), Ours("--pass-environment", 0),
+        Ours("--port", 1), Ours("--host", 1), Ours("--path", 1), Ours("--sse-path", 1), Ours("--messages-path", 1), Ours("--base-url", 1),
+        Ours("--allow-host", 1), Ours("--allow-origin", 1) with { IsGreedy = true, Rewrite = values => [.. values.SelectMany(value => value.Split(',')).SelectMany(value => (string[])["--allow-origin", value])] },
+        Ours("--health-path", 1), Ours("--session-idle-timeout", 1), Ours("--max-sessions", 1), Ours("--replay-max-events", 1),
+        Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
+        Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
+        Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
+        Pair("-H", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)),
+        Pair("--headers", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)) with { IsCanonical = true },
+        Pair("-e", "--env", "=", first => first.Contains('=', StringComparison.Ordinal)),
+        Pair("--env", "--env", "=", first => first.Contains('=', StringComparison.Ordinal)) with { IsCanonical = true },
+    ];
+
+    private static IEnumerable<OptionSpelling> Aliases() =>
+    [
+        // stephenlacy/mcp-proxy and sparfenyuk/mcp-proxy
+        Alias("--sse-port", "--port"), Alias("--sse-host", "--host"), Alias("-V", "--version", 0), Alias("-h", "--help", 0), Alias("-?", "--help", 0),
+        Nothing("--no-pass-environment"), Nothing("--no-debug"), Nothing("--no-stateless"), Nothing("--expose-header", 1),
+
+        // mcp-remote
+        Nothing("--allow-http"), Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
+
+        // supergateway
+        new("--stdio", 1) { Rewrite = values => [NormalizedCommandLine.StdioMarker, values[0]] },
+        new("--sse", 1) { Rewrite = values => ["--transport", "sse-only", NormalizedCommandLine.UrlMarker, values[0]] },
+        .. Both("--streamableHttp", "--streamable-http", name => new(name, 1) { Rewrite = values => ["--transport", "http-only", NormalizedCommandLine.UrlMarker, values[0]] }),
+        .. Both("--outputTransport", "--output-transport", name => new(name, 1) { Rewrite = values => OutputTransport(values[0]) }),
+        .. Both("--baseUrl", "--baseurl", name => Alias(name, "--base-url")),
+        .. Both("--ssePath", "--ssepath", name => Alias(name, "--sse-path")),
+        .. Both("--messagePath", "--message-path", name => Alias(name, "--messages-path")),
+        .. Both("--streamableHttpPath", "--streamable-http-path", name => Alias(name, "--path")),
+        Nothing("--stateful"),
+        .. Both("--sessionTimeout", "--session-timeout", name => Milliseconds(name, "--session-idle-timeout")),
+        .. Both("--protocolVersion", "--protocol-version", name => Nothing(name, 1)),
+        .. Both("--oauth2Bearer", "--oauth2-bearer", name => new(name, 1) { Rewrite = values => ["--header", $"Authorization: Bearer {values[0]}"] }),
+        new("--logLevel", 1) { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
+        new("--cors", 1) { ValueIsOptional = true, Rewrite = values => ["--allow-origin", values.Length == 0 ? "*" : values[0]] },
+        .. Both("--healthEndpoint", "--health-endpoint", name => Alias(name, "--health-path")),
+
+        // punkpeye/mcp-proxy
+        Nothing("--server", 1), Alias("--endpoint", "--path"),
+        .. Both("--sseEndpoint", "--sse-endpoint", name => Alias(name, "--sse-path")),
+        .. Both("--streamEndpoint", "--stream-endpoint", name => Alias(name, "--path")),
+        Nothing("--modern"),
+        .. Both("--connectionTimeout", "--connection-timeout", name => Milliseconds(name, "--connect-timeout")),
+        .. Both("--keepAliveTimeout", "--keep-alive-timeout", name => Nothing(name, 1)),
+        .. Both("--gracefulShutdownTimeout", "--graceful-shutdown-timeout", name => Milliseconds(name, "--drain-timeout")),
+        .. Both("--eventStore", "--event-store", name => Nothing(name)),
+        .. Both("--eventStoreMaxEvents", "--event-store-max-events", name => Alias(name, "--replay-max-events")),
+        .. Both("--maxBodySize", "--max-body-size", name => new(name, 1) { Rewrite = values => values[0] == "0" ? [] : ["--max-message-size", values[0]] }),
+    ];
+
+    private static IEnumerable<OptionSpelling> Refused() =>
+    [
+        .. Refuse(NeedsOAuth, 1, "--client-id", "--client-secret", "--token-url", "--auth-timeout", "--static-oauth-client-metadata", "--static-oauth-client-info",
+            "--resource", "--token-endpoint", "--client-metadata-url", "--authorize-param", "--callback-path", "--callback-host", "--callback-port", "--auth-success-url", "--auth-profile"),
+        .. Refuse(NeedsOAuth, 0, "--disable-resource-parameter", "--device-code", "--client-credentials", "--use-id-token"),
+        .. Refuse(NeedsInboundAuth, 1, "--apiKey", "--api-key", "--basic-auth", "--auth-issuer", "--auth-audience", "--auth-scope"),
+        .. Refuse(NeedsTls, 1, "--sslCa", "--sslCert", "--sslKey", "--ssl-ca", "--ssl-cert", "--ssl-key", "--tls-cert", "--tls-key"),
+        .. Refuse(NeedsTlsOptions, 0, "--verify-ssl", "--no-verify-ssl", "--insecure", "-insecure"),
+        .. Refuse(OneServer, 1, "--named-server", "--named-server-config", "--config", "-config"),
+        .. Refuse(NeedsBridge, 1, "--protocol", "--upstreamProtocol", "--upstream-protocol", "--downstream-protocol", "--bridge"),
+        .. Refuse(NeedsBridge, 0, "--no-modern"),
+        .. Refuse("clients of the older revisions are always given a session, those of 2026-07-28 never: leave the option out", 0, "--stateless"),
+        .. Refuse("tools are not filtered in this version", 1, "--ignore-tool"),
+        .. Refuse("requests have no time limit of the proxy's in this version; clients set their own", 1, "--requestTimeout", "--request-timeout"),
+        .. Refuse("addresses are chosen by the system", 0, "--ipv4"),
+        .. Refuse("cookies are kept in memory for the session and go to the server that set them only", 0, "--disable-cookies"),
+        .. Refuse("events are kept in bounded memory so that clients can resume; --replay-max-events sets how many", 0, "--no-eventStore", "--no-event-store"),
+        .. Refuse("browsers may send the protocol's own headers only", 1, "--corsAddAllowedHeader", "--cors-add-allowed-header"),
+        .. Refuse("the server is started without a shell, so that nothing in its arguments is taken for shell syntax: give the program and its arguments, or sh -c '...' if a shell is meant", 0, "--shell"),
+        .. Refuse("it would send your traffic through a third party's service", 0, "--tunnel"),
+        .. Refuse("it would send your traffic through a third party's service", 1, "--tunnelSubdomain", "--tunnel-subdomain"),
+        .. Refuse("give headers with --header \"Name: value\"", 1, "-http-headers", "--http-headers"),
+        .. Refuse("variables are expanded in header values: ${NAME}", 0, "-expand-env", "--expand-env"),
+        .. Refuse("use --connect-timeout", 1, "-http-timeout", "--http-timeout"),
+    ];
+
+    private static OptionSpelling Ours(string name, int values) => new(name, values) { IsCanonical = true, Rewrite = given => [name, .. given] };
+
+    private static OptionSpelling Alias(string name, string canonical, int values = 1) => new(name, values) { Rewrite = given => [canonical, .. given] };
+
+    private static OptionSpelling Nothing(string name, int values = 0) => new(name, values);
+
+    private static OptionSpelling Pair(string name, string canonical, string separator, Func<string, bool> isWhole) =>
+        new(name, 2) { IsWholePair = isWhole, Rewrite = values => [canonical, values.Length == 1 ? values[0] : values[0] + separator + values[1]] };
+
+    private static OptionSpelling Milliseconds(string name, string canonical) => new(name, 1)
+    {
+        Rewrite = values => double.TryParse(values[0], NumberStyles.Float, CultureInfo.InvariantCulture, out var milliseconds)
+            ? [canonical, (milliseconds / 1000).ToString(CultureInfo.InvariantCulture)]
+            : throw new UsageException($"{name} takes milliseconds, not \"{values[0]}\""),
+    };
+
+    private static IEnumerable<OptionSpelling> Both(string camel, string kebab, Func<string, OptionSpelling> make) => [make(camel), make(kebab)];
+
+    private static IEnumerable<OptionSpelling> Refuse(string why, int values, params string[] names) =>
+        names.Select(name => new OptionSpelling(name, values) { Refusal = why });
+
+    private static string[] OutputTransport(string word) => word switch
+    {
+        "stdio" => [NormalizedCommandLine.OutputMarker, "stdio"],
+        "sse" or "streamableHttp" => [NormalizedCommandLine.OutputMarker, "http"],
+        "ws" => throw new UsageException("--outputTransport ws is refused: WebSocket is no transport of the protocol; use streamableHttp"),
+        _ => throw new UsageException($"--outputTransport takes stdio, sse or streamableHttp, not \"{word}\""),
+    };
+
+    private static string LogLevelWord(string word) => word.ToLowerInvariant() switch
+    {
+        "info" or "information" => "info",
+        "warn" or "warning" => "warning",
+        "none" or "off" or "silent" => "none",
+        "critical" or "fatal" => "critical",
+        var other => other,
+    };
+}

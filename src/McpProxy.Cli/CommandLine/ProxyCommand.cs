@@ -1,0 +1,297 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using McpProxy.AspNetCore;
+using McpProxy.Relay;
+using McpProxy.Transports;
+using McpProxy.Transports.Http;
+using McpProxy.Transports.Stdio;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Cli.CommandLine;
+
+/// <summary>The program's options: what they are called, what they mean, and how they become settings.</summary>
+internal sealed class ProxyCommand
+{
+    private readonly Option<string> _transport = new("--transport")
+    {
+        HelpName = "auto|sse|streamable-http|...",
+        Description = "How the server behind a URL is reached: auto (= http-first: Streamable HTTP, then HTTP+SSE), sse-first, http-only (= streamable-http), sse-only (= sse). Clients of this proxy are always offered both. Default: auto",
+    };
+
+    private readonly Option<string[]> _headers = new("--headers", "-H") { HelpName = "KEY VALUE", Description = "A header for the server behind the URL. Repeatable" };
+    private readonly Option<string[]> _header = new("--header") { HelpName = "K: V", Description = "The same in one word. ${NAME} is replaced from the environment" };
+    private readonly Option<string[]> _headerFile = new("--header-file") { HelpName = "FILE", Description = "Headers from a file: \"Name: value\" lines, # comments" };
+    private readonly Option<double> _connectTimeout = Seconds("--connect-timeout", "How long a server that is not there yet is tried again", 30);
+    private readonly Option<double> _headersTimeout = Seconds("--headers-timeout", "How long a server may take to begin its answer; 0: no limit", 0);
+
+    private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
+    private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
+    private readonly Option<bool> _passEnvironment = new("--pass-environment") { Description = "Give the command the whole environment, not just PATH, HOME and the like" };
+
+    private readonly Option<int?> _port = new("--port") { HelpName = "PORT", Description = "Serve HTTP on this port; 0: any free one. Without it, standard input and output are served" };
+    private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on. Default: 127.0.0.1" };
+    private readonly Option<string> _path = PathOption("--path", "Path of Streamable HTTP", "/mcp");
+    private readonly Option<string> _ssePath = PathOption("--sse-path", "Path of the HTTP+SSE event stream", "/sse");
+    private readonly Option<string> _messagesPath = PathOption("--messages-path", "Path that HTTP+SSE clients post to", "/messages");
+    private readonly Option<string> _baseUrl = new("--base-url") { HelpName = "URL", Description = "What clients see in front of the paths behind a reverse proxy: a URL, or a path prefix" };
+    private readonly Option<string[]> _allowHost = new("--allow-host") { HelpName = "NAME", Description = "Accept this name in Host, besides loopback names. Repeatable" };
+    private readonly Option<string[]> _allowOrigin = new("--allow-origin") { HelpName = "ORIGIN", Description = "Accept this Origin, besides loopback ones; * accepts all. Repeatable" };
+    private readonly Option<string[]> _healthPath = new("--health-path") { HelpName = "PATH", Description = "Answer 200 here while the program runs. Repeatable" };
+    private readonly Option<double> _sessionIdleTimeout = Seconds("--session-idle-timeout", "End a session that had neither a stream nor a request for so long", 1800);
+    private readonly Option<int> _maxSessions = Number("--max-sessions", "Sessions that may exist at once", 1000);
+    private readonly Option<int> _replayMaxEvents = Number("--replay-max-events", "Events kept for each session, for clients that come back with Last-Event-ID", 1000);
+
+    private readonly Option<int> _maxMessageSize = Number("--max-message-size", "The longest message accepted, in bytes", TransportDefaults.MaxMessageSize);
+    private readonly Option<double> _drainTimeout = Seconds("--drain-timeout", "How long requests in flight may take after the end of input", 10);
+    private readonly Option<string> _logLevel = new("--log-level") { HelpName = "LEVEL", Description = "trace, debug, info, warning, error, critical or none. Logs go to standard error. Default: info" };
+    private readonly Option<string> _logFormat = new("--log-format") { HelpName = "text|json", Description = "How log lines look. Default: text" };
+    private readonly Option<bool> _debug = new("--debug") { Description = "The same as --log-level debug" };
+    private readonly Option<bool> _silent = new("--silent") { Description = "The same as --log-level none" };
+
+    private readonly Argument<string[]> _target = new("URL | COMMAND [ARGS...]") { Arity = ArgumentArity.ZeroOrMore, Description = "The server: a URL, or a command to start. Everything after the command is the command's" };
+
+    public ProxyCommand()
+    {
+        _transport.AcceptOnlyFromAmong("auto", "http-first", "sse-first", "streamable-http", "streamablehttp", "http-only", "sse", "sse-only");
+        _logLevel.AcceptOnlyFromAmong("trace", "debug", "info", "warning", "error", "critical", "none");
+        _logFormat.AcceptOnlyFromAmong("text", "json");
+        _headers.Arity = _env.Arity = ArgumentArity.OneOrMore;
+        Root = new RootCommand("Connects any Model Context Protocol client to any MCP server.")
+        {
+            _target,
+            _transport, _headers, _header, _headerFile, _connectTimeout, _headersTimeout,
+            _env, _cwd, _passEnvironment,
+            _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
+            _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
+        };
+        Demo = new Command("demo", "Run a small MCP server, connect to it through this program, and show the exchange; then keep serving");
+        DemoPort = new Option<int>("--port") { HelpName = "PORT", Description = "The port to serve on; 0: any free one. Default: 8080", DefaultValueFactory = _ => 8080 };
+        DemoStdio = new Option<bool>("--stdio") { Description = "Serve the demo server on standard input and output, and nothing else" };
+        DemoExit = new Option<bool>("--exit") { Description = "End after the exchange" };
+        Demo.Add(DemoPort);
+        Demo.Add(DemoStdio);
+        Demo.Add(DemoExit);
+        Completion = new Command("completion", "Print a script that makes a shell complete this program's options");
+        CompletionShell = new Argument<string>("shell") { Description = "bash, zsh, fish or pwsh" };
+        CompletionShell.AcceptOnlyFromAmong("bash", "zsh", "fish", "pwsh");
+        Completion.Add(CompletionShell);
+        Root.Add(Demo);
+        Root.Add(Completion);
+
+        // Without an action of its own a command that has subcommands would insist on one of them.
+        Root.SetAction(_ => ExitCode.Success);
+
+        // The part of the help that options alone do not tell.
+        if (Root.Options.OfType<HelpOption>().FirstOrDefault() is { Action: HelpAction help } option)
+        {
+            option.Action = new HelpWithExamples(help);
+        }
+    }
+
+    public RootCommand Root { get; }
+
+    public Command Demo { get; }
+
+    public Option<int> DemoPort { get; }
+
+    public Option<bool> DemoStdio { get; }
+
+    public Option<bool> DemoExit { get; }
+
+    public Command Completion { get; }
+
+    public Argument<string> CompletionShell { get; }
+
+    /// <summary>The settings that a command line asks for.</summary>
+    /// <param name="line">The command line.</param>
+    /// <param name="parsed">Its options.</param>
+    /// <param name="environment">Looks a variable up.</param>
+    /// <exception cref="UsageException">Something is missing, or does not go together.</exception>
+    public ProxySettings Settings(NormalizedCommandLine line, ParseResult parsed, Func<string, string?> environment)
+    {
+        var url = line.Url ?? (line.Command is null ? NullIfEmpty(environment("SSE_URL")) : null);
+        if (url is null && line.Command is null)
+        {
+            throw new UsageException("nothing to connect to: give a URL, or a command after \"--\" (see --help)");
+        }
+
+        var port = parsed.GetValue(_port);
+        if (port is < 0 or > 65535)
+        {
+            throw new UsageException($"--port takes a number from 0 to 65535, not {port}");
+        }
+
+        if (port is null && parsed.GetValue(_host) is not null && url is null)
+        {
+            throw new UsageException("--host needs --port: without it nothing is served over HTTP");
+        }
+
+        var maxMessageSize = parsed.GetValue(_maxMessageSize);
+        var relay = new RelayOptions { DrainTimeout = Span(parsed, _drainTimeout) };
+        return new()
+        {
+            Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, environment),
+            Stdio = url is null ? StdioOptions(line.Command!, parsed, maxMessageSize) : null,
+            Port = port,
+            Host = parsed.GetValue(_host) ?? "127.0.0.1",
+            Endpoint = EndpointOptions(parsed, maxMessageSize, relay),
+            HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
+            Relay = relay,
+            MaxMessageSize = maxMessageSize,
+            Log = new(LevelOf(parsed), parsed.GetValue(_logFormat) == "json"),
+            Hint = line.Misplaced is { } word ? $"{word} stands after the command and was given to it; put it before the command if it was meant for mcp-proxy" : null,
+        };
+    }
+
+    private static Option<double> Seconds(string name, string description, double value) => Checked(new Option<double>(name)
+    {
+        HelpName = "SECONDS",
+        Description = $"{description}. Default: {(value == 0 ? "no limit" : value)}",
+        DefaultValueFactory = _ => value,
+    }, given => given >= 0 && given <= 1_000_000);
+
+    private static Option<int> Number(string name, string description, int value) => Checked(new Option<int>(name)
+    {
+        HelpName = "N",
+        Description = $"{description}. Default: {value}",
+        DefaultValueFactory = _ => value,
+    }, given => given > 0);
+
+    private static Option<string> PathOption(string name, string description, string value) => new(name)
+    {
+        HelpName = "PATH",
+        Description = $"{description}. Default: {value}",
+        DefaultValueFactory = _ => value,
+    };
+
+    private static Option<T> Checked<T>(Option<T> option, Func<T, bool> isGood)
+    {
+        option.Validators.Add(result =>
+        {
+            if (result.Errors.Any() || result.Tokens.Count == 0)
+            {
+                return;
+            }
+
+            if (!isGood(result.GetValueOrDefault<T>()!))
+            {
+                result.AddError($"{option.Name} does not take {result.Tokens[0].Value}");
+            }
+        });
+        return option;
+    }
+
+    private static string? NullIfEmpty(string? value) => string.IsNullOrWhiteSpace(value) ? null : value;
+
+    private static TimeSpan Span(ParseResult parsed, Option<double> option) => TimeSpan.FromSeconds(parsed.GetValue(option));
+
+    private static string Rooted(string option, string path) =>
+        path.StartsWith('/') && path.AsSpan().IndexOfAny("?#{} ") < 0 ? path : throw new UsageException($"{option} takes a path that begins with /, not \"{path}\"");
+
+    private static HttpTransportChoice Choice(string? word, Uri url) => word switch
+    {
+        "sse-first" => HttpTransportChoice.SseFirst,
+        "streamable-http" or "streamablehttp" or "http-only" => HttpTransportChoice.StreamableHttpOnly,
+        "sse" or "sse-only" => HttpTransportChoice.SseOnly,
+        "http-first" => HttpTransportChoice.StreamableHttpFirst,
+
+        // By custom a URL that ends so is an event stream; the other way is tried second all the same.
+        _ => url.AbsolutePath.TrimEnd('/').EndsWith("/sse", StringComparison.OrdinalIgnoreCase) ? HttpTransportChoice.SseFirst : HttpTransportChoice.StreamableHttpFirst,
+    };
+
+    private HttpUpstreamOptions HttpOptions(string text, ParseResult parsed, int maxMessageSize, Func<string, string?> environment)
+    {
+        if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || !NormalizedCommandLine.IsUrl(text))
+        {
+            throw new UsageException($"\"{text}\" is not an http or https URL");
+        }
+
+        if (url.UserInfo.Length > 0)
+        {
+            throw new UsageException("a URL must not carry a user name or password: every process on the machine could read it; use --header with ${NAME}");
+        }
+
+        if (parsed.GetValue(_env) is { Length: > 0 } || parsed.GetValue(_cwd) is not null)
+        {
+            throw new UsageException("--env and --cwd are for a command; with a URL nothing is started");
+        }
+
+        var headers = HeaderReader.Read(parsed.GetValue(_header) ?? [], parsed.GetValue(_headerFile) ?? [], environment).ToList();
+        if (NullIfEmpty(environment("API_ACCESS_TOKEN")) is { } token && !headers.Exists(header => string.Equals(header.Key, "Authorization", StringComparison.OrdinalIgnoreCase)))
+        {
+            headers.Add(new("Authorization", $"Bearer {token}"));
+        }
+
+        var headersTimeout = parsed.GetValue(_headersTimeout);
+        return new()
+        {
+            Url = url,
+            Transport = Choice(parsed.GetValue(_transport), url),
+            Headers = headers,
+            ConnectTimeout = Span(parsed, _connectTimeout),
+            HeadersTimeout = headersTimeout == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(headersTimeout),
+            MaxMessageSize = maxMessageSize,
+        };
+    }
+
+    private StdioUpstreamOptions StdioOptions(IReadOnlyList<string> command, ParseResult parsed, int maxMessageSize)
+    {
+        if (parsed.GetValue(_header) is { Length: > 0 } || parsed.GetValue(_headerFile) is { Length: > 0 })
+        {
+            throw new UsageException("--header is for a URL; to a command, give variables with --env");
+        }
+
+        var environment = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var pair in parsed.GetValue(_env) ?? [])
+        {
+            var equals = pair.IndexOf('=', StringComparison.Ordinal);
+            if (equals < 1)
+            {
+                throw new UsageException("--env takes KEY VALUE or KEY=VALUE, with a name that is not empty");
+            }
+
+            environment[pair[..equals]] = pair[(equals + 1)..];
+        }
+
+        return new()
+        {
+            Command = command[0].Length > 0 ? command[0] : throw new UsageException("the command is empty"),
+            Arguments = [.. command.Skip(1)],
+            Environment = environment,
+            PassEnvironment = parsed.GetValue(_passEnvironment),
+            WorkingDirectory = parsed.GetValue(_cwd),
+            MaxMessageSize = maxMessageSize,
+        };
+    }
+
+    private McpEndpointOptions EndpointOptions(ParseResult parsed, int maxMessageSize, RelayOptions relay)
+    {
+        Uri? baseUrl = null;
+        if (NullIfEmpty(parsed.GetValue(_baseUrl)) is { } text)
+        {
+            baseUrl = NormalizedCommandLine.IsUrl(text) && Uri.TryCreate(text, UriKind.Absolute, out var absolute) ? absolute
+                : new Uri(Rooted("--base-url", text), UriKind.Relative);
+        }
+
+        return new()
+        {
+            StreamableHttpPath = Rooted("--path", parsed.GetValue(_path)!),
+            SsePath = Rooted("--sse-path", parsed.GetValue(_ssePath)!),
+            MessagesPath = Rooted("--messages-path", parsed.GetValue(_messagesPath)!),
+            BaseUrl = baseUrl,
+            AllowedHosts = parsed.GetValue(_allowHost) ?? [],
+            AllowedOrigins = parsed.GetValue(_allowOrigin) ?? [],
+            MaxMessageSize = maxMessageSize,
+            MaxSessions = parsed.GetValue(_maxSessions),
+            SessionIdleTimeout = Span(parsed, _sessionIdleTimeout),
+            ReplayMaxEvents = parsed.GetValue(_replayMaxEvents),
+            Relay = relay,
+        };
+    }
+
+    private LogLevel LevelOf(ParseResult parsed) =>
+        parsed.GetValue(_silent) ? LogLevel.None
+        : parsed.GetValue(_debug) ? LogLevel.Debug
+        : parsed.GetValue(_logLevel) is { } word ? Enum.Parse<LogLevel>(word == "info" ? "Information" : word, ignoreCase: true)
+        : LogLevel.Information;
+}

@@ -1,0 +1,152 @@
+using System.Net;
+using McpProxy.AspNetCore;
+using McpProxy.Cli.CommandLine;
+using McpProxy.Transports;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Cli;
+
+/// <summary>Serves clients over HTTP.</summary>
+internal sealed partial class HttpHost : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly McpEndpoint _endpoint;
+
+    private HttpHost(WebApplication app, McpEndpoint endpoint)
+    {
+        _app = app;
+        _endpoint = endpoint;
+    }
+
+    /// <summary>The addresses that are served, such as <c>http://127.0.0.1:8080</c>.</summary>
+    public IReadOnlyCollection<string> Addresses => [.. _app.Urls];
+
+    /// <summary>Starts to serve.</summary>
+    /// <exception cref="IOException">The port is in use, or the address is none of this machine.</exception>
+    public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var addresses = await ResolveAsync(settings.Host, cancellationToken);
+        var builder = WebApplication.CreateEmptyBuilder(new());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses));
+        builder.Services.AddRoutingCore();
+        var app = builder.Build();
+        var endpoint = new McpEndpoint(upstream, settings.Endpoint, TimeProvider.System, loggers);
+        var host = new HttpHost(app, endpoint);
+        try
+        {
+            app.UseRouting();
+            endpoint.Map(app);
+            foreach (var path in settings.HealthPaths)
+            {
+                app.Map(path, context => context.Response.WriteAsync("ok", context.RequestAborted));
+            }
+
+            app.UseEndpoints(_ => { });
+            await app.StartAsync(cancellationToken);
+            return host;
+        }
+        catch (Exception e)
+        {
+            await host.DisposeAsync();
+            throw e is IOException ? e : new IOException($"cannot serve on {settings.Host}:{settings.Port}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Serves until told to stop.</summary>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var logger = loggers.CreateLogger("http");
+        HttpHost host;
+        try
+        {
+            host = await StartAsync(upstream, settings, loggers, cancellationToken);
+        }
+        catch (IOException e)
+        {
+            LogStartFailed(logger, e.Message);
+            return ExitCode.Failure;
+        }
+
+        await using (host)
+        {
+            host.LogAddresses(settings, logger);
+            var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            await using (cancellationToken.Register(() => stop.TrySetResult()))
+            {
+                await stop.Task;
+            }
+        }
+
+        return ExitCode.Success;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        // Sessions first: their streams are what the server would wait for.
+        await _endpoint.DisposeAsync();
+        using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        await _app.StopAsync(timeout.Token);
+        await _app.DisposeAsync();
+    }
+
+    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses)
+    {
+        kestrel.AddServerHeader = false;
+        kestrel.Limits.MaxRequestBodySize = settings.MaxMessageSize;
+        foreach (var address in addresses)
+        {
+            kestrel.Listen(address, settings.Port ?? 0);
+        }
+    }
+
+    private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
+    {
+        if (string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase))
+        {
+            return [IPAddress.Loopback];
+        }
+
+        if (IPAddress.TryParse(host.Trim('[', ']'), out var address))
+        {
+            return [address];
+        }
+
+        try
+        {
+            return await Dns.GetHostAddressesAsync(host, cancellationToken);
+        }
+        catch (System.Net.Sockets.SocketException e)
+        {
+            throw new IOException($"--host {host}: {e.Message}", e);
+        }
+    }
+
+    private void LogAddresses(ProxySettings settings, ILogger logger)
+    {
+        foreach (var address in Addresses)
+        {
+            LogListening(logger, "streamable-http", address + settings.Endpoint.StreamableHttpPath);
+            LogListening(logger, "sse", address + settings.Endpoint.SsePath);
+        }
+
+        if (!IPAddress.TryParse(settings.Host.Trim('[', ']'), out var bound) ? settings.Host != "localhost" : !IPAddress.IsLoopback(bound))
+        {
+            LogOpen(logger, settings.Host);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Listening ({Transport}): {Url}")]
+    private static partial void LogListening(ILogger logger, string transport, string url);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Everyone who reaches {Host} can use the server: clients are not authenticated")]
+    private static partial void LogOpen(ILogger logger, string host);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Reason}")]
+    private static partial void LogStartFailed(ILogger logger, string reason);
+}

@@ -1,0 +1,104 @@
+using System.CommandLine;
+using McpProxy.Cli.CommandLine;
+using McpProxy.Cli.Demo;
+using McpProxy.Cli.Logging;
+using McpProxy.Transports;
+using McpProxy.Transports.Http;
+using McpProxy.Transports.Stdio;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Cli;
+
+internal static partial class Program
+{
+    public static async Task<int> Main(string[] args)
+    {
+        try
+        {
+            return await RunAsync(args);
+        }
+        catch (UsageException e)
+        {
+            await Console.Error.WriteLineAsync($"mcp-proxy: {e.Message}");
+            return ExitCode.Usage;
+        }
+    }
+
+    private static async Task<int> RunAsync(string[] args)
+    {
+        var command = new ProxyCommand();
+
+        // Words that System.CommandLine reads whole: subcommands, and the directive that shells complete with.
+        if (args is [['[', ..], ..] or ["completion", ..])
+        {
+            var parsed = Parse(command, args);
+            return parsed.CommandResult.Command == command.Completion && parsed.Errors.Count == 0 ? PrintCompletion(parsed.GetValue(command.CompletionShell)!) : await parsed.InvokeAsync();
+        }
+
+        if (args is ["demo", ..])
+        {
+            return await RunDemoAsync(command, args);
+        }
+
+        var line = NormalizedCommandLine.Of(args);
+        var options = Parse(command, line.Options);
+        if (options.Errors.Count > 0)
+        {
+            throw new UsageException($"{options.Errors[0].Message}; see --help");
+        }
+
+        if (line.Options.Contains("--help") || line.Options.Contains("--version"))
+        {
+            return await options.InvokeAsync();
+        }
+
+        var settings = command.Settings(line, options, Environment.GetEnvironmentVariable);
+        using var loggers = new StderrLoggerProvider(settings.Log, TimeProvider.System);
+        using var signals = new StopSignals();
+        if (settings.Hint is { } hint)
+        {
+            LogHint(loggers.CreateLogger("usage"), hint);
+        }
+
+        if (settings.Port is null && !Console.IsInputRedirected)
+        {
+            LogTerminal(loggers.CreateLogger("usage"));
+        }
+
+        IUpstream upstream = settings.Http is { } http
+            ? new HttpUpstream(http, TimeProvider.System, loggers)
+            : new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers);
+        return settings.Port is null
+            ? await StdioHost.RunAsync(upstream, settings, loggers, signals.Stop)
+            : await HttpHost.RunAsync(upstream, settings, loggers, signals.Stop);
+    }
+
+    private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)
+    {
+        var parsed = Parse(command, args);
+        if (parsed.Errors.Count > 0 || args.Any(arg => arg is "--help" or "-h"))
+        {
+            return await parsed.InvokeAsync() == 0 ? ExitCode.Success : ExitCode.Usage;
+        }
+
+        using var signals = new StopSignals();
+        return parsed.GetValue(command.DemoStdio)
+            ? await DemoRun.ServeStdioAsync(signals.Stop)
+            : await DemoRun.ShowAsync(parsed.GetValue(command.DemoPort), parsed.GetValue(command.DemoExit), signals.Stop);
+    }
+
+    private static ParseResult Parse(ProxyCommand command, IReadOnlyList<string> words) =>
+        command.Root.Parse(words, new ParserConfiguration { EnablePosixBundling = false, ResponseFileTokenReplacer = null });
+
+    private static int PrintCompletion(string shell)
+    {
+        Console.Out.WriteLine(CompletionScript.For(shell));
+        return ExitCode.Success;
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Hint}")]
+    private static partial void LogHint(ILogger logger, string hint);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Serving MCP on standard input and output, as a client would start it; add --port 8080 to serve HTTP")]
+    private static partial void LogTerminal(ILogger logger);
+}

@@ -1,0 +1,39 @@
+using McpProxy.Cli.CommandLine;
+using McpProxy.Relay;
+using McpProxy.Transports;
+using McpProxy.Transports.Stdio;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Cli;
+
+/// <summary>Serves the client that started this program, on standard input and output.</summary>
+internal static partial class StdioHost
+{
+    /// <summary>Relays until one side ends.</summary>
+    /// <returns>The exit code.</returns>
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var logger = loggers.CreateLogger("relay");
+        var session = new RelaySession(StdioConnection.OfThisProcess(settings.MaxMessageSize), upstream.Connect(), settings.Relay, TimeProvider.System, logger);
+        var end = await session.RunAsync(cancellationToken);
+        if (!end.ByUpstream)
+        {
+            return ExitCode.Success;
+        }
+
+        switch (end.End.Reason)
+        {
+            case ConnectionEndReason.ChildExited:
+                LogEnded(logger, end.End.ExitCode == 0 ? LogLevel.Information : LogLevel.Error, end.End.Detail);
+                return end.End.ExitCode ?? ExitCode.Failure;
+            case ConnectionEndReason.Closed:
+                return ExitCode.Success;
+            default:
+                LogEnded(logger, LogLevel.Error, end.End.Detail);
+                return ExitCode.Failure;
+        }
+    }
+
+    [LoggerMessage(Message = "{Detail}")]
+    private static partial void LogEnded(ILogger logger, LogLevel level, string detail);
+}
