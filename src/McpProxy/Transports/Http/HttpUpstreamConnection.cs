@@ -20,7 +20,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
     private readonly HashSet<Task> _running = [];
-    private Task _lastNotification = Task.CompletedTask;
+    private Task _lastBarrier = Task.CompletedTask;
     private IMessageReceiver? _receiver;
     private volatile IHttpClientHalf? _half;
     private TaskCompletionSource? _decision;
@@ -44,7 +44,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         message = message.Detach();
         var cancelled = message.CancelledRequest();
-        Start(cancelled.IsNone ? ExchangeAsync(message) : CancelAsync(message, cancelled), isOrdered: cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification);
+        Start(
+            cancelled.IsNone ? ExchangeAsync(message) : CancelAsync(message, cancelled),
+
+            // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
+            isBarrier: cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8)));
         return ValueTask.FromResult(true);
     }
 
@@ -72,7 +76,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         _closing.Dispose();
     }
 
-    private void Start(Task work, bool isOrdered)
+    private void Start(Task work, bool isBarrier)
     {
         if (work.IsCompleted)
         {
@@ -82,9 +86,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         lock (_gate)
         {
             _running.Add(work);
-            if (isOrdered)
+            if (isBarrier)
             {
-                _lastNotification = work;
+                _lastBarrier = work;
             }
         }
 
@@ -106,10 +110,10 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         Task earlier;
         lock (_gate)
         {
-            earlier = _lastNotification;
+            earlier = _lastBarrier;
         }
 
-        // Answers to the server's questions wait for nothing; the rest keeps its place behind a notification.
+        // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
         if (message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
         {
             await earlier;
