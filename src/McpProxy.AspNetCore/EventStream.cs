@@ -18,7 +18,7 @@ internal sealed class EventStream : IAsyncDisposable
     private readonly TaskCompletionSource _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenRegistration _aborted;
     private long _lastWrite;
-    private bool _started;
+    private volatile bool _started;
 
     public EventStream(HttpContext context, TimeProvider time)
     {
@@ -39,6 +39,15 @@ internal sealed class EventStream : IAsyncDisposable
 
     /// <summary>Makes the id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
     public Func<string>? FirstEventId { get; init; }
+
+    /// <summary>
+    /// Whether to become an event stream when the answer takes longer than a moment, so that the client has an event id to
+    /// come back with. Without it the response waits for the answer, whose HTTP status may still matter.
+    /// </summary>
+    public bool StartsEventsEarly { get; init; }
+
+    /// <summary>Whether nothing has been sent yet, so that it may still become either.</summary>
+    public bool IsUndecided => !_started && !_completed.Task.IsCompleted;
 
     /// <summary>Completes when nothing more can go out: the last message was sent, or the client is gone.</summary>
     public Task Completed => _completed.Task;
@@ -107,6 +116,10 @@ internal sealed class EventStream : IAsyncDisposable
         writer.Write("\n\n"u8);
         await FlushAsync(writer);
     });
+
+    /// <summary>Becomes an event stream, if the answer has taken longer than a moment.</summary>
+    public Task StartIfSlowAsync(TimeSpan moment) =>
+        IsUndecided && StartsEventsEarly && AcceptsEvents && _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) >= moment ? StartEventsAsync() : Task.CompletedTask;
 
     /// <summary>Sends a comment when the stream has been silent for a while.</summary>
     public Task KeepAliveAsync(TimeSpan silence)
@@ -182,7 +195,7 @@ internal sealed class EventStream : IAsyncDisposable
         if (FirstEventId is not null)
         {
             Write(response.BodyWriter, "id: "u8, FirstEventId());
-            response.BodyWriter.Write("data: \n\n"u8);
+            response.BodyWriter.Write("retry: 1000\ndata: \n\n"u8);
         }
 
         await FlushAsync(response.BodyWriter);

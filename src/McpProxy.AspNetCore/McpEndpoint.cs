@@ -24,6 +24,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly RequestGuard _guard;
+    private readonly CrossOrigin _crossOrigin;
     private readonly OpenStreams _openStreams;
     private readonly ToolHeaderCatalog _tools;
     private readonly StatelessValidator _validator;
@@ -49,7 +50,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _shared = upstream is Transports.Http.HttpUpstream ? null : new SharedUpstream(upstream, _logger);
         _statelessUpstream = _shared ?? upstream;
         _guard = new(_options);
-        _openStreams = new(_options.KeepAliveInterval);
+        _crossOrigin = new(_options);
+        _openStreams = new(_options.KeepAliveInterval, _time);
         _tools = new(_logger);
         _validator = new(_statelessUpstream, _tools);
         var tick = _options.KeepAliveInterval / 3;
@@ -88,6 +90,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
         await _closing.CancelAsync();
         await _ticker.DisposeAsync();
+        await _openStreams.DisposeAsync();
         await Task.WhenAll(_running.Keys);
         if (_shared is not null)
         {
@@ -117,6 +120,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             LogRefused(refusal);
             await HttpReply.ErrorAsync(context, 403, default, JsonRpcErrorCode.InvalidRequest, $"Forbidden: {refusal}");
+            return;
+        }
+
+        if (_crossOrigin.Apply(context))
+        {
             return;
         }
 
@@ -283,9 +291,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        if (await _validator.ProblemAsync(context.Request, message, context.RequestAborted) is var (code, problem))
+        if (await _validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
         {
-            await HttpReply.ErrorAsync(context, 400, message.Id, code, problem);
+            await HttpReply.JsonAsync(context, 400, JsonRpcWriter.ErrorUtf8(message.Id, problem.Code, problem.Message, problem.Data));
             return;
         }
 

@@ -24,7 +24,7 @@ public sealed class McpEndpointOptions
     /// <summary>Host names accepted in <c>Host</c>, besides the loopback names and the address that the client connected to.</summary>
     public IReadOnlyList<string> AllowedHosts { get; init; } = [];
 
-    /// <summary>Origins accepted in <c>Origin</c> (<c>https://example.com</c>), besides loopback ones; <c>*</c> accepts all.</summary>
+    /// <summary>Origins accepted in <c>Origin</c> (<c>https://example.com</c>), besides loopback ones; <c>*</c> accepts all. Pages of these origins may also read the answers (CORS).</summary>
     public IReadOnlyList<string> AllowedOrigins { get; init; } = [];
 
     /// <summary>The longest message accepted, in bytes.</summary>

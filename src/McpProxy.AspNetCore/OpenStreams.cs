@@ -2,12 +2,31 @@ using System.Collections.Concurrent;
 
 namespace McpProxy.AspNetCore;
 
-/// <summary>The responses that are open, so that one clock can keep all of them alive.</summary>
-internal sealed class OpenStreams(TimeSpan interval)
+/// <summary>The responses that are open, so that one clock can look after all of them.</summary>
+internal sealed class OpenStreams : IAsyncDisposable
 {
-    private readonly ConcurrentDictionary<EventStream, byte> _streams = [];
+    /// <summary>How long a response waits for an answer that it could send as plain JSON.</summary>
+    private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(50);
 
-    public void Add(EventStream stream) => _streams.TryAdd(stream, 0);
+    private readonly ConcurrentDictionary<EventStream, byte> _streams = [];
+    private readonly TimeSpan _interval;
+    private readonly ITimer _startTimer;
+    private int _isArmed;
+
+    public OpenStreams(TimeSpan interval, TimeProvider time)
+    {
+        _interval = interval;
+        _startTimer = time.CreateTimer(_ => StartSlow(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    public void Add(EventStream stream)
+    {
+        _streams.TryAdd(stream, 0);
+        if (stream.StartsEventsEarly)
+        {
+            Arm();
+        }
+    }
 
     public void Remove(EventStream stream) => _streams.TryRemove(stream, out _);
 
@@ -17,7 +36,36 @@ internal sealed class OpenStreams(TimeSpan interval)
         foreach (var (stream, _) in _streams)
         {
             // Not awaited: a client that does not read must not hold up the others. The stream handles its own failures.
-            _ = stream.KeepAliveAsync(interval * 0.6);
+            _ = stream.KeepAliveAsync(_interval * 0.6);
+        }
+    }
+
+    public ValueTask DisposeAsync() => _startTimer.DisposeAsync();
+
+    private void Arm()
+    {
+        if (Interlocked.Exchange(ref _isArmed, 1) == 0)
+        {
+            _startTimer.Change(s_moment, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    private void StartSlow()
+    {
+        _isArmed = 0;
+        var isAnyLeft = false;
+        foreach (var (stream, _) in _streams)
+        {
+            if (stream.StartsEventsEarly && stream.IsUndecided)
+            {
+                isAnyLeft = true;
+                _ = stream.StartIfSlowAsync(s_moment);
+            }
+        }
+
+        if (isAnyLeft)
+        {
+            Arm();
         }
     }
 }

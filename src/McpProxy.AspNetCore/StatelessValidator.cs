@@ -9,12 +9,25 @@ namespace McpProxy.AspNetCore;
 /// <summary>Checks a modern request's headers against its body, in the order that the specification implies (MCP 2026-07-28, "Server Validation").</summary>
 internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog tools)
 {
+    /// <summary>The revision of the modern era that needs no question whether the server knows it.</summary>
+    private const string Known = "2026-07-28";
+
     /// <summary>What is wrong with a request; null when nothing is.</summary>
-    public async Task<(int Code, string Message)?> ProblemAsync(HttpRequest http, JsonRpcMessage request, CancellationToken cancellationToken)
+    public async Task<Problem?> ProblemAsync(HttpRequest http, JsonRpcMessage request, CancellationToken cancellationToken)
     {
-        if (Problem(http.Headers, request) is { } problem)
+        if (MetaProblem(http.Headers, request) is { } metaProblem)
         {
-            return problem;
+            return metaProblem;
+        }
+
+        if (JsonMembers.AsString(request.ProtocolVersion()) is var version && version != Known && await VersionProblemAsync(version!, request, cancellationToken) is { } versionProblem)
+        {
+            return versionProblem;
+        }
+
+        if (HeaderProblem(http.Headers, request) is { } headerProblem)
+        {
+            return new(JsonRpcErrorCode.HeaderMismatch, headerProblem);
         }
 
         if (!request.Is("tools/call"u8) || RequestMetadata.NameOf(request) is not { } tool)
@@ -30,28 +43,52 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
             learned = tools.Find(tool);
         }
 
-        return learned is null || ParameterProblem(http.Headers, request, learned) is not { } mismatch ? null : (JsonRpcErrorCode.HeaderMismatch, mismatch);
+        return learned is null || ParameterProblem(http.Headers, request, learned) is not { } mismatch ? null : new(JsonRpcErrorCode.HeaderMismatch, mismatch);
     }
 
-    private static (int Code, string Message)? Problem(IHeaderDictionary headers, in JsonRpcMessage request)
+    private static Problem? MetaProblem(IHeaderDictionary headers, in JsonRpcMessage request)
     {
         var version = JsonMembers.AsString(request.ProtocolVersion());
         if (version is null)
         {
-            return (JsonRpcErrorCode.InvalidParams, "Invalid params: _meta must have \"io.modelcontextprotocol/protocolVersion\", a string");
+            return new(JsonRpcErrorCode.InvalidParams, "Invalid params: _meta must have \"io.modelcontextprotocol/protocolVersion\", a string");
         }
 
         if (request.Kind == JsonRpcMessageKind.Request && JsonMembers.Find(request.Meta(), "io.modelcontextprotocol/clientCapabilities"u8).Span is not [(byte)'{', ..])
         {
-            return (JsonRpcErrorCode.InvalidParams, "Invalid params: _meta must have \"io.modelcontextprotocol/clientCapabilities\", an object");
+            return new(JsonRpcErrorCode.InvalidParams, "Invalid params: _meta must have \"io.modelcontextprotocol/clientCapabilities\", an object");
         }
 
-        var method = System.Text.Encoding.UTF8.GetString(request.Method);
-        var problem = Mismatch(headers, McpHeaders.ProtocolVersion, version)
-            ?? Mismatch(headers, McpHeaders.Method, method)
-            ?? (RequestMetadata.NeedsName(request) && RequestMetadata.NameOf(request) is { } name ? Mismatch(headers, McpHeaders.Name, name) : null);
-        return problem is null ? null : (JsonRpcErrorCode.HeaderMismatch, problem);
+        return Mismatch(headers, McpHeaders.ProtocolVersion, version) is { } mismatch ? new(JsonRpcErrorCode.HeaderMismatch, mismatch) : null;
     }
+
+    private static string? HeaderProblem(IHeaderDictionary headers, in JsonRpcMessage request) =>
+        Mismatch(headers, McpHeaders.Method, System.Text.Encoding.UTF8.GetString(request.Method))
+        ?? (RequestMetadata.NameOf(request) is { } name ? Mismatch(headers, McpHeaders.Name, name) : null);
+
+    /// <summary>Asks the server for its revisions: over stdio it takes its own from the first message, so that a wrong one must not be that.</summary>
+    private async Task<Problem?> VersionProblemAsync(string version, JsonRpcMessage request, CancellationToken cancellationToken)
+    {
+        if (await UpstreamQuestion.AskAsync(upstream, DiscoverRequest(), cancellationToken) is not { IsError: false } answer)
+        {
+            return null;
+        }
+
+        var supported = JsonMembers.Find(answer.Result, "supportedVersions"u8);
+        if (supported.Span is not [(byte)'[', ..])
+        {
+            return null;
+        }
+
+        using var versions = System.Text.Json.JsonDocument.Parse(supported);
+        return versions.RootElement.EnumerateArray().Any(item => item.ValueEquals(version)) ? null : new(
+            JsonRpcErrorCode.UnsupportedProtocolVersion,
+            $"Unsupported protocol version: {version}",
+            (byte[])[.. "{\"supported\":"u8, .. supported.Span, .. ",\"requested\":"u8, .. request.ProtocolVersion().Span, (byte)'}']);
+    }
+
+    private static JsonRpcMessage DiscoverRequest() => JsonSplice.Reparse(
+        """{"jsonrpc":"2.0","id":"mcp-proxy/server/discover","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"""u8.ToArray());
 
     private static string? Mismatch(IHeaderDictionary headers, string name, string expected)
     {
@@ -90,6 +127,12 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
 
         return null;
     }
+
+    /// <summary>What is wrong with a request, as the error that answers it.</summary>
+    /// <param name="Code">The JSON-RPC error code.</param>
+    /// <param name="Message">What is wrong.</param>
+    /// <param name="Data">The error's data, JSON text; empty for none.</param>
+    internal sealed record Problem(int Code, string Message, ReadOnlyMemory<byte> Data = default);
 
     private async Task ListToolsAsync(JsonRpcMessage call, CancellationToken cancellationToken)
     {

@@ -257,6 +257,7 @@ internal sealed class StreamableHttpSession : IConnection
     {
         AcceptsJson = acceptsJson,
         AcceptsEvents = acceptsEvents,
+        StartsEventsEarly = _protocolVersion is not null,
         Starting = response =>
         {
             if (!_initializeFailed)

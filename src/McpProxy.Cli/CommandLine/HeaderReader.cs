@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.RegularExpressions;
 using McpProxy.Transports.StreamableHttp;
 
 namespace McpProxy.Cli.CommandLine;
@@ -51,11 +50,20 @@ internal static class HeaderReader
 
     private static string Expand(string value, string where, Func<string, string?> environment)
     {
-        return Regex.Replace(
-            value,
-            @"\$\{([A-Za-z_][A-Za-z0-9_]*)\}",
-            match => environment(match.Groups[1].Value) ?? throw new UsageException($"{where} names the variable {match.Groups[1].Value}, which is not set"),
-            RegexOptions.ExplicitCapture | RegexOptions.CultureInvariant,
-            TimeSpan.FromSeconds(1));
+        var result = new StringBuilder();
+        for (var at = 0; ;)
+        {
+            var start = value.IndexOf("${", at, StringComparison.Ordinal);
+            var end = start < 0 ? -1 : value.IndexOf('}', start);
+            if (end < 0)
+            {
+                return result.Append(value, at, value.Length - at).ToString();
+            }
+
+            var name = value[(start + 2)..end];
+            result.Append(value, at, start - at)
+                .Append(environment(name) ?? throw new UsageException($"{where} names the variable {name}, which is not set"));
+            at = end + 1;
+        }
     }
 }

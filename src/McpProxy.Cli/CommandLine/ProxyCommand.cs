@@ -188,15 +188,12 @@ internal sealed class ProxyCommand
     private static string Rooted(string option, string path) =>
         path.StartsWith('/') && path.AsSpan().IndexOfAny("?#{} ") < 0 ? path : throw new UsageException($"{option} takes a path that begins with /, not \"{path}\"");
 
-    private static HttpTransportChoice Choice(string? word, Uri url) => word switch
+    private static HttpTransportChoice Choice(string? word) => word switch
     {
         "sse-first" => HttpTransportChoice.SseFirst,
         "streamable-http" or "streamablehttp" or "http-only" => HttpTransportChoice.StreamableHttpOnly,
         "sse" or "sse-only" => HttpTransportChoice.SseOnly,
-        "http-first" => HttpTransportChoice.StreamableHttpFirst,
-
-        // By custom a URL that ends so is an event stream; the other way is tried second all the same.
-        _ => url.AbsolutePath.TrimEnd('/').EndsWith("/sse", StringComparison.OrdinalIgnoreCase) ? HttpTransportChoice.SseFirst : HttpTransportChoice.StreamableHttpFirst,
+        _ => HttpTransportChoice.StreamableHttpFirst,
     };
 
     private HttpUpstreamOptions HttpOptions(string text, ParseResult parsed, int maxMessageSize, Func<string, string?> environment)
@@ -226,7 +223,7 @@ internal sealed class ProxyCommand
         return new()
         {
             Url = url,
-            Transport = Choice(parsed.GetValue(_transport), url),
+            Transport = Choice(parsed.GetValue(_transport)),
             Headers = headers,
             ConnectTimeout = Span(parsed, _connectTimeout),
             HeadersTimeout = headersTimeout == 0 ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(headersTimeout),

@@ -10,7 +10,11 @@ internal static class JsonRpcWriter
     public static JsonRpcMessage Error(JsonRpcId id, int code, string message) => Parse(ErrorUtf8(id, code, message));
 
     /// <summary>An error response, as bytes. Without an id it carries <c>"id":null</c>, as JSON-RPC 2.0 section 5 says.</summary>
-    public static ReadOnlyMemory<byte> ErrorUtf8(JsonRpcId id, int code, string message)
+    /// <param name="id">The id of the request that is answered.</param>
+    /// <param name="code">The code.</param>
+    /// <param name="message">What is wrong.</param>
+    /// <param name="data">JSON text with more about it; empty for none.</param>
+    public static ReadOnlyMemory<byte> ErrorUtf8(JsonRpcId id, int code, string message, ReadOnlyMemory<byte> data = default)
     {
         var buffer = new ArrayBufferWriter<byte>(128);
         using var writer = Writer(buffer);
@@ -20,6 +24,12 @@ internal static class JsonRpcWriter
         writer.WriteStartObject("error"u8);
         writer.WriteNumber("code"u8, code);
         writer.WriteString("message"u8, message);
+        if (!data.IsEmpty)
+        {
+            writer.WritePropertyName("data"u8);
+            writer.WriteRawValue(data.Span);
+        }
+
         writer.WriteEndObject();
         writer.WriteEndObject();
         writer.Flush();

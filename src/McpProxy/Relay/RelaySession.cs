@@ -11,6 +11,8 @@ namespace McpProxy.Relay;
 /// </summary>
 public sealed partial class RelaySession
 {
+    private static readonly TimeSpan s_lastAnswersTimeout = TimeSpan.FromSeconds(1);
+
     private readonly IConnection _downstream;
     private readonly IConnection _upstream;
     private readonly RelayOptions _options;
@@ -67,7 +69,7 @@ public sealed partial class RelaySession
             }
 
             var reason = end.ByUpstream ? end.End.Detail : "the session ended before the answer came";
-            await AnswerPendingAsync(_fromClient.RemoveAll(close: true), reason, graceful: !end.ByUpstream);
+            await AnswerLastAsync(_fromClient.RemoveAll(close: true), reason, graceful: !end.ByUpstream);
         }
         finally
         {
@@ -103,6 +105,25 @@ public sealed partial class RelaySession
         {
             var answer = isListen && graceful ? ListenClosed(id) : JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason);
             await _downstream.SendAsync(answer, id, CancellationToken.None);
+        }
+    }
+
+    /// <summary>Answers what is left when the session ends; a client that no longer reads does not keep it from ending.</summary>
+    private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    {
+        if (pending.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            // On another thread: writing to a pipe that nobody reads blocks.
+            await Task.Run(() => AnswerPendingAsync(pending, reason, graceful)).WaitAsync(s_lastAnswersTimeout, _time);
+        }
+        catch (TimeoutException)
+        {
+            LogNotRead(pending.Count);
         }
     }
 
@@ -249,6 +270,9 @@ public sealed partial class RelaySession
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Requests were still unanswered {Seconds} s after the end of input")]
     private partial void LogDrainTimeout(double seconds);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The client does not read: {Count} last answers were not delivered")]
+    private partial void LogNotRead(int count);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered ({Reason}): {Message}")]
     private partial void LogDropped(JsonRpcMessage message, string reason);

@@ -113,12 +113,6 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             earlier = _lastBarrier;
         }
 
-        // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
-        if (message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
-        {
-            await earlier;
-        }
-
         using var exchange = new Exchange(message.IsModern(), _closing.Token);
         if (message.Kind == JsonRpcMessageKind.Request)
         {
@@ -130,6 +124,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         try
         {
+            // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
+            if (message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
+            {
+                await earlier.WaitAsync(exchange.Token);
+            }
+
             _replay.Observe(message);
             var refusal = await PostAsync(message, exchange.Token);
             if (refusal is not null)

@@ -11,6 +11,7 @@ namespace McpProxy.Transports.Http;
 internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time)
 {
     private const int MaxRedirects = 5;
+    private static readonly string s_userAgent = $"mcp-proxy/{typeof(UpstreamHttpClient).Assembly.GetName().Version?.ToString(3)}";
 
     /// <summary>How long anything may take that the proxy asks on its own account.</summary>
     public static readonly TimeSpan ControlTimeout = TimeSpan.FromSeconds(30);
@@ -143,6 +144,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
         }
 
+        request.Headers.TryAddWithoutValidation("User-Agent", s_userAgent);
         setHeaders(request.Headers);
         foreach (var (name, value) in options.Headers)
         {

@@ -99,8 +99,9 @@ internal sealed partial class SseClient : IHttpClientHalf
 
     private async Task<HttpRefusal?> PostToAsync(Uri endpoint, JsonRpcMessage message, CancellationToken cancellationToken)
     {
+        var timeout = message.Kind == JsonRpcMessageKind.Request ? _http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
         using var response = await _http.SendAsync(
-            HttpMethod.Post, endpoint, message.Utf8, UpstreamHttpClient.ControlTimeout, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
+            HttpMethod.Post, endpoint, message.Utf8, timeout, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
         if (response.IsSuccessStatusCode)
         {
             return null;

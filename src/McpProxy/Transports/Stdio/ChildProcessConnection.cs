@@ -34,7 +34,7 @@ internal sealed partial class ChildProcessConnection : IConnection
         try
         {
             _child = ChildProcess.Start(options);
-            _writer = new(_child.Input);
+            _writer = new(_child.Input, isBlocking: false);
             _errorDrained = DrainErrorAsync(_child.Error);
             LogStarted(_name, _child.Id);
         }

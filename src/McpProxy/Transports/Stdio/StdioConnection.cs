@@ -12,12 +12,12 @@ public sealed class StdioConnection : IConnection
 
     /// <summary>Makes a connection of two streams.</summary>
     /// <param name="input">What the peer writes. It is read on a thread of its own, with blocking reads.</param>
-    /// <param name="output">What the peer reads.</param>
+    /// <param name="output">What the peer reads. It is written with blocking writes.</param>
     /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
     public StdioConnection(Stream input, Stream output, int maxMessageSize = TransportDefaults.MaxMessageSize)
     {
         _input = input;
-        _writer = new(output);
+        _writer = new(output, isBlocking: true);
         _maxMessageSize = maxMessageSize;
     }
 

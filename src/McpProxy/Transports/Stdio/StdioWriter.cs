@@ -3,7 +3,9 @@ using System.Buffers;
 namespace McpProxy.Transports.Stdio;
 
 /// <summary>Writes messages as lines, one write each, in the order of the calls.</summary>
-internal sealed class StdioWriter(Stream stream) : IDisposable
+/// <param name="stream">Where to.</param>
+/// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
+internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
 {
     private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
 
@@ -27,7 +29,15 @@ internal sealed class StdioWriter(Stream stream) : IDisposable
                     return false;
                 }
 
-                await stream.WriteAsync(line.AsMemory(0, message.Length + 1), CancellationToken.None);
+                if (isBlocking)
+                {
+                    WriteNow(line.AsSpan(0, message.Length + 1));
+                }
+                else
+                {
+                    await stream.WriteAsync(line.AsMemory(0, message.Length + 1), CancellationToken.None);
+                }
+
                 return true;
             }
             catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -69,6 +79,8 @@ internal sealed class StdioWriter(Stream stream) : IDisposable
     }
 
     public void Dispose() => _turn.Dispose();
+
+    private void WriteNow(ReadOnlySpan<byte> line) => stream.Write(line);
 
     private static void Frame(ReadOnlySpan<byte> message, Span<byte> line)
     {

@@ -13,7 +13,4 @@ internal static class RequestMetadata
             : default;
         return member.IsEmpty ? null : JsonMembers.AsString(JsonMembers.Find(request.Params, member));
     }
-
-    /// <summary>Whether a request must carry <c>Mcp-Name</c>.</summary>
-    public static bool NeedsName(in JsonRpcMessage request) => request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8);
 }

@@ -1,0 +1,212 @@
+// The client of the TypeScript SDK 2.x, pinned to 2026-07-28.
+//
+//   node client-v2.mjs SCENARIO ROUTE       ROUTE is JSON
+import { load } from './packages.mjs';
+import { describe, listenToTest, say, Seen, step, textOf, within } from './report.mjs';
+import { openRoute } from './transports.mjs';
+
+const { Client, StreamableHTTPClientTransport: StreamableHttp } = load(
+  '@modelcontextprotocol/client',
+);
+const { StdioClientTransport: Stdio } = load('@modelcontextprotocol/client/stdio');
+
+const REVISION = '2026-07-28';
+
+const [scenario, route] = process.argv.slice(2);
+const test = listenToTest();
+
+/** One client, connected, and what it has seen so far. */
+class Peer {
+  name;
+  wire = new Seen();
+  asked = new Seen();
+  updates = new Seen();
+
+  constructor(name) {
+    this.name = name;
+    this.client = new Client(
+      { name, version: '1.0.0' },
+      {
+        capabilities: { elicitation: { form: {} } },
+        versionNegotiation: { mode: { pin: REVISION } },
+      },
+    );
+    this.client.setRequestHandler('elicitation/create', ({ params }) => {
+      this.asked.add(params);
+      return { action: 'accept', content: { name: `Ada of ${name}` } };
+    });
+    this.client.setNotificationHandler('notifications/resources/updated', ({ params }) =>
+      this.updates.add(params),
+    );
+  }
+
+  async connect() {
+    this.transport = openRoute(JSON.parse(route), { Stdio, StreamableHttp });
+    // The SDK filters tools and forgets progress handlers; the test is about what the proxy has passed on.
+    this.transport.onmessage = (message) => this.wire.add(message);
+    await within(this.client.connect(this.transport), `${this.name} to connect`);
+    say('connected', { name: this.name, pid: this.transport.pid });
+    return this;
+  }
+
+  call(name, args = {}, { onProgress, ...rest } = {}) {
+    return this.client.callTool({ name, arguments: args }, { onprogress: onProgress, ...rest });
+  }
+
+  progress() {
+    return this.wire.all
+      .filter(({ method }) => method === 'notifications/progress')
+      .map(({ params }) => params);
+  }
+
+  /** Starts a call and waits until its first progress says that it runs. */
+  async begin(tool, args, options = {}) {
+    const running = new Seen();
+    const call = this.call(tool, args, {
+      ...options,
+      onProgress: (progress) => running.add(progress),
+    });
+    const progress = await Promise.race([
+      running.first(`the progress of ${tool}`),
+      call.then(() => Promise.reject(new Error(`${tool} ended before its first progress came`))),
+    ]);
+    return { call, progress };
+  }
+
+  async listen(uri) {
+    return this.client.listen({ resourceSubscriptions: [uri] });
+  }
+}
+
+/** Passes through a gate that opens only once the call's first progress has arrived. */
+async function passGate(peer, key) {
+  const { call } = await peer.begin('gate', { key });
+  await peer.call('open', { key });
+  return textOf(await call);
+}
+
+const scenarios = {
+  async modern() {
+    const peer = await new Peer('modern').connect();
+    const { client } = peer;
+
+    await step('discover', async () => ({
+      era: client.getProtocolEra(),
+      version: client.getNegotiatedProtocolVersion(),
+      discover: await client.discover(),
+    }));
+    await step('tools', async () => {
+      const tools = (await client.listTools()).tools.map(({ name }) => name);
+      const listed = peer.wire.all.find(({ result }) => result?.tools);
+      return { tools, onTheWire: listed.result.tools.map(({ name }) => name) };
+    });
+    await step('echo', async () => textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })));
+    await step('progress', async () => ({
+      text: await passGate(peer, 'modern'),
+      progress: peer.progress(),
+    }));
+    await step('elicitation', async () => ({
+      text: textOf(await peer.call('greet')),
+      asked: peer.asked.all,
+    }));
+    await step('subscription', async () => {
+      const subscription = await peer.listen('test://one');
+      await peer.call('touch', { uri: 'test://other' });
+      await peer.call('touch', { uri: 'test://one' });
+      await peer.updates.first('an update of the resource');
+      await subscription.close();
+      return {
+        honored: subscription.honoredFilter,
+        updates: peer.updates.all,
+        closed: await subscription.closed,
+      };
+    });
+    await step('cancellation', async () => {
+      const abort = new AbortController();
+      const { call } = await peer.begin('hang', { key: 'modern' }, { signal: abort.signal });
+      const failure = call.catch(({ message }) => message);
+      abort.abort('changed my mind');
+      return {
+        failure: await failure,
+        server: textOf(await peer.call('cancelled', { key: 'modern' })),
+      };
+    });
+    await step('headers', async () =>
+      JSON.parse(
+        textOf(await peer.call('region', { region: 'zürich, "süd"', size: 42, note: 'private' })),
+      ),
+    );
+    await client.close();
+  },
+
+  /** Two clients at once, whose ids, progress tokens and subscription ids are the same by nature. */
+  async pair() {
+    const peers = await Promise.all(['left', 'right'].map((name) => new Peer(name).connect()));
+    await step('pair', () => Promise.all(peers.map(play)));
+    await Promise.all(peers.map(({ client }) => client.close()));
+
+    async function play(peer) {
+      const { name } = peer;
+      const subscription = await peer.listen(`test://${name}`);
+      const echoes = Array.from({ length: 20 }, (_, i) => `${name} ${i}`);
+      const [gate, greeting, ...answers] = await Promise.all([
+        passGate(peer, name),
+        peer.call('greet').then(textOf),
+        ...echoes.map((message) => peer.call('echo', { message }).then(textOf)),
+      ]);
+      await peer.call('touch', { uri: `test://${name}` });
+      await peer.updates.first(`an update for ${name}`);
+
+      const abort = new AbortController();
+      const { call } = await peer.begin('hang', { key: name }, { signal: abort.signal });
+      call.catch(() => {});
+      abort.abort();
+      const cancelled = textOf(await peer.call('cancelled', { key: name }));
+      await subscription.close();
+      return {
+        name,
+        server: JSON.parse(textOf(await peer.call('whoami'))).pid,
+        ids: peer.wire.all.flatMap(({ id, result }) => (result === undefined ? [] : [id])),
+        gate,
+        greeting,
+        cancelled,
+        progress: peer.progress().map(({ message }) => message),
+        updates: peer.updates.all.map(({ uri }) => uri),
+        wrong: answers.filter((answer, i) => answer !== echoes[i]),
+      };
+    }
+  },
+
+  /** Is in a call until the test ends it, in whatever way. */
+  async hang() {
+    const peer = await new Peer('hang').connect();
+    const { call, progress } = await peer.begin('hang', { key: 'hang' }, { timeout: 120_000 });
+    say('hanging', { server: Number(progress.message) });
+    await call.then(
+      (result) => say('answer', { text: textOf(result) }),
+      (error) => say('failure', describe(error)),
+    );
+    await test.told('again');
+    await step('again', async () => JSON.parse(textOf(await peer.call('whoami'))));
+    await test.told('close');
+    await peer.client.close();
+  },
+
+  /** Waits for the cancellation of another client's call. */
+  async witness() {
+    const peer = await new Peer('witness').connect();
+    say('witness');
+    await test.told('cancelled');
+    await step('cancelled', async () => textOf(await peer.call('cancelled', { key: 'hang' })));
+    await peer.client.close();
+  },
+};
+
+try {
+  await scenarios[scenario]();
+} catch (error) {
+  say('broken', describe(error));
+  process.exitCode = 1;
+} finally {
+  test.close();
+}
