@@ -48,9 +48,9 @@ public sealed partial class RelaySession
         try
         {
             await Task.WhenAny(downstream, upstream);
-            if (downstream.IsCompleted)
+            if (downstream.IsCompleted || cancellationToken.IsCancellationRequested)
             {
-                end = new(ByUpstream: false, await downstream);
+                end = new(ByUpstream: false, downstream.IsCompleted ? await downstream : new(ConnectionEndReason.Closed, "closed"));
                 LogClientEnded(end.End.Detail);
                 await RefuseServerRequestsAsync("the client is gone");
                 if (end.End.Reason == ConnectionEndReason.PeerClosed)

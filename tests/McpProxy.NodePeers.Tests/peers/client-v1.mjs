@@ -20,6 +20,8 @@ const {
   ResourceUpdatedNotificationSchema,
 } = load('@modelcontextprotocol/sdk/types.js');
 
+const MAX_LOOKS = 200;
+
 const [scenario, route, options = '{}'] = process.argv.slice(2);
 const test = listenToTest();
 
@@ -32,7 +34,7 @@ class Peer {
   updates = new Seen();
   roots = [];
 
-  constructor(name, capabilities = { sampling: {}, elicitation: {}, roots: { listChanged: true } }) {
+  constructor(name, capabilities = {}) {
     this.name = name;
     this.client = new Client({ name, version: '1.0.0' }, { capabilities });
     if (capabilities.sampling) {
@@ -66,12 +68,13 @@ class Peer {
     );
   }
 
-  async connect(over = JSON.parse(route)) {
-    this.transport = openRoute(over, { Stdio, Sse, StreamableHttp });
+  async connect() {
+    this.transport = openRoute(JSON.parse(route), { Stdio, Sse, StreamableHttp });
     // The SDK forgets a progress handler as soon as it reads the answer, even if the progress came before.
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
-    say('connected', { name: this.name, pid: this.transport.pid, server: this.client.getServerVersion() });
+    const { name } = this;
+    say('connected', { name, pid: this.transport.pid, server: this.client.getServerVersion() });
     return this;
   }
 
@@ -82,7 +85,7 @@ class Peer {
     });
   }
 
-  /** Progress as it came over the wire, up to the answer. */
+  /** Progress as it came over the wire. */
   progress() {
     return this.wire.all
       .filter(({ method }) => method === 'notifications/progress')
@@ -177,7 +180,10 @@ const scenarios = {
 
   /** Two clients at once, whose ids and progress tokens are the same by nature: the SDK counts from 0. */
   async pair() {
-    const peers = await Promise.all(['left', 'right'].map((name) => new Peer(name).connect()));
+    const capabilities = { sampling: {}, elicitation: {} };
+    const peers = await Promise.all(
+      ['left', 'right'].map((name) => new Peer(name, capabilities).connect()),
+    );
     await step('pair', () => Promise.all(peers.map(play)));
     await Promise.all(peers.map((peer) => peer.close()));
 
@@ -211,35 +217,34 @@ const scenarios = {
   },
 
   async filesystem() {
-    const { root, file } = JSON.parse(options);
+    const { root, files } = JSON.parse(options);
     const peer = new Peer('filesystem', root ? { roots: {} } : {});
-    peer.roots = root ? [{ uri: root }] : [];
+    peer.roots = root ? [{ uri: root.uri }] : [];
     await peer.connect();
-    if (root) {
-      // The server takes the roots in after it has answered `initialize`, and says so nowhere.
-      const taken = (text) => text.includes(JSON.parse(options).directory);
-      let allowed;
-      do {
+    await step('filesystem', async () => {
+      let allowed = textOf(await peer.call('list_allowed_directories'));
+      // The server takes the roots in at some time after the handshake, and says so only in its log.
+      for (let i = 0; root && !allowed.includes(root.path) && i < MAX_LOOKS; i++) {
         allowed = textOf(await peer.call('list_allowed_directories'));
-      } while (!taken(allowed) && !peer.wire.all.some(({ id }) => id > 200));
-    }
-    await step('filesystem', async () => ({
-      asked: peer.asked.all.map(({ method }) => method),
-      allowed: textOf(await peer.call('list_allowed_directories')),
-      text: file && textOf(await peer.call('read_text_file', { path: file })),
-    }));
+      }
+      const texts = [];
+      for (const path of files) {
+        texts.push(textOf(await peer.call('read_text_file', { path })));
+      }
+      return { allowed, texts, asked: peer.asked.all.map(({ method }) => method) };
+    });
     await peer.close();
   },
 
   async whoami() {
-    const peer = await new Peer('whoami', {}).connect();
+    const peer = await new Peer('whoami').connect();
     await step('whoami', async () => JSON.parse(textOf(await peer.call('whoami'))));
     await peer.close();
   },
 
   /** The call cannot end unless its first progress arrives while it runs. */
   async gate() {
-    const peer = await new Peer('gate', {}).connect();
+    const peer = await new Peer('gate').connect();
     await step('gate', async () => {
       const atGate = new Seen();
       const call = peer.call('gate', {}, { onProgress: (progress) => atGate.add(progress) });
@@ -252,7 +257,7 @@ const scenarios = {
 
   /** Cancels a call that would never end. */
   async cancel() {
-    const peer = await new Peer('cancel', {}).connect();
+    const peer = await new Peer('cancel').connect();
     await step('cancel', async () => {
       const abort = new AbortController();
       const running = new Seen();
@@ -271,7 +276,7 @@ const scenarios = {
 
   /** Is in a call until the test ends it, in whatever way. */
   async hang() {
-    const peer = await new Peer('hang', {}).connect();
+    const peer = await new Peer('hang').connect();
     const call = peer.call(
       'hang',
       {},
@@ -291,7 +296,7 @@ const scenarios = {
 
   /** Answers the test's questions whether it still has a server. */
   async idle() {
-    const peer = await new Peer('idle', {}).connect();
+    const peer = await new Peer('idle').connect();
     const { pid } = JSON.parse(textOf(await peer.call('whoami')));
     say('idle', { server: pid });
     await test.told('again');

@@ -89,6 +89,8 @@ const scenarios = {
   async modern() {
     const peer = await new Peer('modern').connect();
     const { client } = peer;
+    // Clients may share the server; what they do there must not count for each other.
+    const key = `modern ${process.pid}`;
 
     await step('discover', async () => ({
       era: client.getProtocolEra(),
@@ -102,7 +104,7 @@ const scenarios = {
     });
     await step('echo', async () => textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })));
     await step('progress', async () => ({
-      text: await passGate(peer, 'modern'),
+      text: await passGate(peer, key),
       progress: peer.progress(),
     }));
     await step('elicitation', async () => ({
@@ -110,12 +112,14 @@ const scenarios = {
       asked: peer.asked.all,
     }));
     await step('subscription', async () => {
-      const subscription = await peer.listen('test://one');
-      await peer.call('touch', { uri: 'test://other' });
-      await peer.call('touch', { uri: 'test://one' });
+      const uri = `test://${process.pid}`;
+      const subscription = await peer.listen(uri);
+      await peer.call('touch', { uri: 'test://not-subscribed' });
+      await peer.call('touch', { uri });
       await peer.updates.first('an update of the resource');
       await subscription.close();
       return {
+        uri,
         honored: subscription.honoredFilter,
         updates: peer.updates.all,
         closed: await subscription.closed,
@@ -123,12 +127,12 @@ const scenarios = {
     });
     await step('cancellation', async () => {
       const abort = new AbortController();
-      const { call } = await peer.begin('hang', { key: 'modern' }, { signal: abort.signal });
+      const { call } = await peer.begin('hang', { key }, { signal: abort.signal });
       const failure = call.catch(({ message }) => message);
       abort.abort('changed my mind');
       return {
         failure: await failure,
-        server: textOf(await peer.call('cancelled', { key: 'modern' })),
+        server: textOf(await peer.call('cancelled', { key })),
       };
     });
     await step('headers', async () =>
@@ -147,24 +151,28 @@ const scenarios = {
 
     async function play(peer) {
       const { name } = peer;
-      const subscription = await peer.listen(`test://${name}`);
+      const key = `${name} ${process.pid}`;
+      const uri = `test://${name}/${process.pid}`;
+      const subscription = await peer.listen(uri);
       const echoes = Array.from({ length: 20 }, (_, i) => `${name} ${i}`);
       const [gate, greeting, ...answers] = await Promise.all([
-        passGate(peer, name),
+        passGate(peer, key),
         peer.call('greet').then(textOf),
         ...echoes.map((message) => peer.call('echo', { message }).then(textOf)),
       ]);
-      await peer.call('touch', { uri: `test://${name}` });
+      await peer.call('touch', { uri });
       await peer.updates.first(`an update for ${name}`);
 
       const abort = new AbortController();
-      const { call } = await peer.begin('hang', { key: name }, { signal: abort.signal });
+      const { call } = await peer.begin('hang', { key }, { signal: abort.signal });
       call.catch(() => {});
       abort.abort();
-      const cancelled = textOf(await peer.call('cancelled', { key: name }));
+      const cancelled = textOf(await peer.call('cancelled', { key }));
       await subscription.close();
       return {
         name,
+        key,
+        uri,
         server: JSON.parse(textOf(await peer.call('whoami'))).pid,
         ids: peer.wire.all.flatMap(({ id, result }) => (result === undefined ? [] : [id])),
         gate,
@@ -175,6 +183,23 @@ const scenarios = {
         wrong: answers.filter((answer, i) => answer !== echoes[i]),
       };
     }
+  },
+
+  /** Calls before it has listed the tools, as a client does that has them from an earlier run. */
+  async burst() {
+    const peer = await new Peer('burst').connect();
+    await step('burst', async () => {
+      const regions = Array.from({ length: 20 }, (_, i) => `region-${i}`);
+      const answers = await Promise.all(
+        regions.map((region) => peer.call('region', { region }).then(textOf).then(JSON.parse)),
+      );
+      return {
+        regions,
+        headers: answers.map(({ headers }) => headers['mcp-param-region']),
+        listings: JSON.parse(textOf(await peer.call('listings'))),
+      };
+    });
+    await peer.client.close();
   },
 
   /** Is in a call until the test ends it, in whatever way. */

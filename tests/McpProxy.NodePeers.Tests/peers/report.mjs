@@ -13,13 +13,13 @@ export async function step(name, run) {
   try {
     say('step', { name, saw: await within(run(), name) });
   } catch (error) {
-    say('step', { name, error: describe(error) });
+    say('step', { name, error: { ...describe(error), stack: error.stack } });
   }
 }
 
 export function describe(error) {
-  const { message, code, data, stack } = error;
-  return { message, code, data, stack };
+  const { message, code, data } = error;
+  return { message, code, data };
 }
 
 /** Rejects with a message that says what was waited for; a promise that never settles says nothing. */
@@ -64,7 +64,7 @@ export class Seen {
   }
 }
 
-/** The lines that the test writes to this peer; its end of input is also a reason to go on. */
+/** The lines that the test writes to this peer. */
 export function listenToTest() {
   const lines = new Seen();
   const reader = createInterface({ input: process.stdin });

@@ -20,6 +20,7 @@ const name = z.object({ name: z.string() });
 // Over HTTP every request has a server object of its own: what calls share lives out here.
 const gates = new Map();
 const cancellations = new Map();
+let listings = 0;
 
 /** A promise by name, with the function that resolves it. */
 function latch(latches, key) {
@@ -83,6 +84,8 @@ function create(notify) {
         });
   });
 
+  tool('listings', z.object({}), () => text(JSON.stringify(listings)));
+
   tool('touch', z.object({ uri: z.string() }), async ({ uri }) => {
     await (notify ? notify.resourceUpdated(uri) : mcp.server.sendResourceUpdated({ uri }));
     return text('touched');
@@ -114,7 +117,11 @@ function create(notify) {
 
 if (overHttp) {
   const handler = createMcpHandler(() => create(handler.notify), { legacy: 'reject' });
-  const server = createServer(toNodeHandler(handler));
+  const fetch = (request) => {
+    listings += request.headers.get('mcp-method') === 'tools/list' ? 1 : 0;
+    return handler.fetch(request);
+  };
+  const server = createServer(toNodeHandler({ fetch }));
   server.listen(0, '127.0.0.1', () => {
     say('listening', { url: `http://127.0.0.1:${server.address().port}/mcp` });
   });

@@ -1,0 +1,71 @@
+using McpProxy.Transports;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace McpProxy.AspNetCore.Tests;
+
+/// <summary>A real HTTP server on a free port: the endpoint under test, or one that the test scripts.</summary>
+internal sealed class TestServer : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly McpEndpoint? _endpoint;
+
+    private TestServer(WebApplication app, McpEndpoint? endpoint)
+    {
+        _app = app;
+        _endpoint = endpoint;
+        Url = new Uri(app.Urls.First());
+        Client = new HttpClient { BaseAddress = Url, Timeout = TimeSpan.FromSeconds(30) };
+    }
+
+    public Uri Url { get; }
+
+    public HttpClient Client { get; }
+
+    public int SessionCount => _endpoint!.SessionCount;
+
+    public static async Task<TestServer> StartAsync(IUpstream upstream, McpEndpointOptions? options = null, TimeProvider? time = null)
+    {
+        var app = Build(0);
+        var endpoint = new McpEndpoint(upstream, options, time);
+        app.UseRouting();
+        endpoint.Map(app);
+        app.UseEndpoints(_ => { });
+        await app.StartAsync();
+        return new(app, endpoint);
+    }
+
+    public static async Task<TestServer> ScriptAsync(RequestDelegate script, int port = 0)
+    {
+        var app = Build(port);
+        app.Run(script);
+        await app.StartAsync();
+        return new(app, null);
+    }
+
+    /// <summary>Ends the sessions while the client still reads.</summary>
+    public ValueTask DisposeWithoutClientAsync() => _endpoint!.DisposeAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        if (_endpoint is not null)
+        {
+            await _endpoint.DisposeAsync();
+        }
+
+        using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(2));
+        await _app.StopAsync(timeout.Token);
+        await _app.DisposeAsync();
+    }
+
+    private static WebApplication Build(int port)
+    {
+        var builder = WebApplication.CreateEmptyBuilder(new());
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, port));
+        builder.Services.AddRoutingCore();
+        return builder.Build();
+    }
+}

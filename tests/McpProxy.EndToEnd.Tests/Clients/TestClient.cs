@@ -1,0 +1,126 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using McpProxy.EndToEnd.Tests.Programs;
+using ModelContextProtocol;
+using ModelContextProtocol.Client;
+using ModelContextProtocol.Protocol;
+
+namespace McpProxy.EndToEnd.Tests.Clients;
+
+/// <summary>The SDK's client, with someone behind it who answers the server's questions.</summary>
+public sealed class TestClient : IAsyncDisposable
+{
+    public const string UserName = "Zoë 😀";
+    public const string ModelName = "test-model";
+    public static readonly string[] RootUris = ["file:///home/zo%C3%AB", "file:///tmp"];
+
+    private readonly RecordingTransport _transport;
+    private long _lastKey;
+
+    private TestClient(McpClient sdk, RecordingTransport transport)
+    {
+        Sdk = sdk;
+        _transport = transport;
+    }
+
+    public McpClient Sdk { get; }
+
+    /// <summary>Everything received so far, in the order of arrival.</summary>
+    public IReadOnlyList<JsonRpcMessage> Received => _transport.Received;
+
+    /// <param name="inner">The way to the proxy.</param>
+    /// <param name="protocolVersion">The only revision to speak; null to let the SDK find one.</param>
+    public static async Task<TestClient> ConnectAsync(IClientTransport inner, string? protocolVersion)
+    {
+        var transport = new RecordingTransport(inner);
+        var sdk = await McpClient.CreateAsync(transport, Options(protocolVersion), cancellationToken: TestContext.Current.CancellationToken)
+            .Within($"the connection over {inner.Name}", TimeSpan.FromSeconds(40));
+        return new(sdk, transport);
+    }
+
+    public static string VersionOf(Era era) => era == Era.Legacy ? "2025-11-25" : "2026-07-28";
+
+    /// <summary>A transport that starts the proxy as a client's configuration would.</summary>
+    public static IClientTransport Stdio(IEnumerable<string> proxyArguments, OutputLog errors) => new StdioClientTransport(new()
+    {
+        Name = "stdio",
+        Command = Proxy.File,
+        Arguments = [.. proxyArguments],
+        EnvironmentVariables = Dotnet.Environment.ToDictionary(StringComparer.Ordinal),
+        StandardErrorLines = errors.Add,
+    });
+
+    /// <summary>A transport to a proxy that serves HTTP.</summary>
+    public static IClientTransport Http(Uri url, Transport transport) => new HttpClientTransport(new()
+    {
+        Name = transport.ToString(),
+        Endpoint = url,
+        TransportMode = transport == Transport.Sse ? HttpTransportMode.Sse : HttpTransportMode.StreamableHttp,
+    });
+
+    /// <summary>A name that no other call uses.</summary>
+    public string NewKey(string prefix) => string.Create(CultureInfo.InvariantCulture, $"{prefix}-{Interlocked.Increment(ref _lastKey)}");
+
+    /// <summary>Calls a tool and gives back the text of its result.</summary>
+    public async Task<string> TextAsync(string tool, object? arguments = null, CancellationToken cancellationToken = default)
+    {
+        var result = await CallAsync(tool, arguments, cancellationToken: cancellationToken);
+        result.IsError.ShouldNotBe(true, $"{tool}: {TextOf(result)}");
+        return TextOf(result);
+    }
+
+    public Task<CallToolResult> CallAsync(string tool, object? arguments = null, JsonObject? meta = null, CancellationToken cancellationToken = default)
+    {
+        var members = JsonSerializer.SerializeToElement(arguments ?? new { }).Deserialize<Dictionary<string, JsonElement>>()!;
+        return Sdk.CallToolAsync(new CallToolRequestParams { Name = tool, Arguments = members, Meta = meta }, cancellationToken).Within($"the answer to {tool}");
+    }
+
+    /// <summary>The first notification that is wanted, whether it came already or comes yet.</summary>
+    public async Task<JsonRpcNotification> NotificationAsync(string method, Predicate<JsonNode?> isWanted)
+    {
+        var found = new TaskCompletionSource<JsonRpcNotification>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using var registration = Sdk.RegisterNotificationHandler(method, (notification, _) =>
+        {
+            if (isWanted(notification.Params))
+            {
+                found.TrySetResult(notification);
+            }
+
+            return ValueTask.CompletedTask;
+        });
+
+        return Notifications(method).FirstOrDefault(notification => isWanted(notification.Params)) ?? await found.Task.Within(method);
+    }
+
+    public IEnumerable<JsonRpcNotification> Notifications(string method) => Received.OfType<JsonRpcNotification>().Where(notification => notification.Method == method);
+
+    public ValueTask DisposeAsync() => Sdk.DisposeAsync();
+
+    private static string TextOf(CallToolResult result) => string.Concat(result.Content.OfType<TextContentBlock>().Select(block => block.Text));
+
+    private static McpClientOptions Options(string? protocolVersion) => new()
+    {
+        ProtocolVersion = protocolVersion,
+        ClientInfo = new() { Name = "mcp-test-client", Version = "3.2.1" },
+        InitializationTimeout = TimeSpan.FromSeconds(30),
+
+        // A probe that ran out while a busy machine starts two programs would turn a modern server into a legacy one.
+        DiscoverProbeTimeout = TimeSpan.FromSeconds(20),
+        Handlers = new()
+        {
+            ElicitationHandler = (_, _) => ValueTask.FromResult(new ElicitResult
+            {
+                Action = "accept",
+                Content = new Dictionary<string, JsonElement>(StringComparer.Ordinal) { ["name"] = JsonSerializer.SerializeToElement(UserName) },
+            }),
+            SamplingHandler = (request, _, _) => ValueTask.FromResult(new CreateMessageResult
+            {
+                Model = ModelName,
+                Role = Role.Assistant,
+                Content = [new TextContentBlock { Text = $"re: {request!.Messages[0].Content.OfType<TextContentBlock>().Single().Text}" }],
+            }),
+            RootsHandler = (_, _) => ValueTask.FromResult(new ListRootsResult { Roots = [.. RootUris.Select(uri => new Root { Uri = uri })] }),
+        },
+    };
+}

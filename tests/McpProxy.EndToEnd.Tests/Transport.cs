@@ -1,0 +1,8 @@
+namespace McpProxy.EndToEnd.Tests;
+
+public enum Transport
+{
+    Stdio,
+    Sse,
+    StreamableHttp,
+}

@@ -1,0 +1,13 @@
+namespace McpProxy.NodePeers.Tests.Scenery;
+
+/// <summary>A proxy that serves HTTP, and where.</summary>
+internal sealed record ServingProxy(Peer Process, string StreamableHttpUrl, string SseUrl)
+{
+    /// <summary>The address without a path.</summary>
+    public string Origin => new Uri(StreamableHttpUrl).GetLeftPart(UriPartial.Authority);
+
+    public static async Task<ServingProxy> ListeningAsync(Peer process) =>
+        new(process, Url(await process.ErrorLineAsync("Listening (streamable-http)")), Url(await process.ErrorLineAsync("Listening (sse)")));
+
+    private static string Url(string line) => line[line.IndexOf("http://", StringComparison.Ordinal)..];
+}
