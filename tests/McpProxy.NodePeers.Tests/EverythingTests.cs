@@ -11,6 +11,8 @@ namespace McpProxy.NodePeers.Tests;
 /// </summary>
 public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<EverythingTests.Runs>, IDisposable
 {
+    private Peer? _client;
+
     public enum Way
     {
         StdioOverSse,
@@ -23,16 +25,18 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
 
     public void Dispose()
     {
-        if (TestContext.Current.TestState?.Result == TestResult.Failed)
+        if (TestContext.Current.TestState?.Result == TestResult.Failed && _client is not null)
         {
-            runs.Show();
+            runs.Show(_client);
         }
     }
 
     [Theory, MemberData(nameof(Ways))]
     public async Task The_server_introduces_itself(Way way)
     {
-        var connected = await (await runs.OfAsync("everything", way)).EventAsync("connected");
+        _client = await runs.OfAsync("everything", way);
+
+        var connected = await _client.EventAsync("connected");
 
         connected.GetProperty("server").Text("name").ShouldBe("mcp-servers/everything");
     }
@@ -129,7 +133,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     [Theory, MemberData(nameof(Ways))]
     public async Task Two_clients_with_the_same_ids_get_what_is_theirs(Way way)
     {
-        var pair = await (await runs.OfAsync("pair", way)).StepAsync("pair");
+        var pair = await SawAsync("pair", "pair", way);
 
         foreach (var client in pair.EnumerateArray())
         {
@@ -151,7 +155,9 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
         static int Token(JsonElement client) => client.GetProperty("progress")[0].GetProperty("progressToken").GetInt32();
     }
 
-    private async Task<JsonElement> SawAsync(string step, Way way) => await (await runs.OfAsync("everything", way)).StepAsync(step);
+    private Task<JsonElement> SawAsync(string step, Way way) => SawAsync("everything", step, way);
+
+    private async Task<JsonElement> SawAsync(string scenario, string step, Way way) => await (_client = await runs.OfAsync(scenario, way)).StepAsync(step);
 
     /// <summary>One client for each way, all on the same serving proxy: what they see does not depend on who asks first.</summary>
     public sealed class Runs : IAsyncDisposable
@@ -169,7 +175,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
             }
         }
 
-        internal void Show() => _scene?.Show();
+        internal void Show(Peer client) => _scene?.Show(client);
 
         public async ValueTask DisposeAsync()
         {

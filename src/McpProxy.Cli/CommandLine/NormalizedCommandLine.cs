@@ -12,6 +12,7 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
     public const string StdioMarker = "\0stdio";
     public const string UrlMarker = "\0url";
     public const string OutputMarker = "\0output";
+    public const string ShellMarker = "\0shell";
 
     /// <summary>The port of a program whose users expect one without saying so.</summary>
     private const string ImpliedPort = "8000";
@@ -27,6 +28,7 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
         List<string>? command = null;
         string? output = null;
         string? misplaced = null;
+        var inShell = false;
         var at = 0;
         while (at < words.Count && command is null)
         {
@@ -51,6 +53,10 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
                     throw new UsageException($"\"{word}\" after the URL means nothing; to start a command, leave the URL out");
                 }
             }
+            else if (word is "login" or "logout" or "status" or "reset")
+            {
+                throw new UsageException($"\"{word}\" is about sign-ins, which are not part of this version yet; to start a program of that name, write: -- {word}");
+            }
             else
             {
                 // "command -- args": the separator stood before the arguments instead of the command.
@@ -67,6 +73,13 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
         if (url is not null && command is not null)
         {
             throw new UsageException("a URL and a command are given; one server at a time");
+        }
+
+        if (inShell && command is not null)
+        {
+            // Asked for in so many words: what follows is shell syntax, not a program and its arguments.
+            var script = string.Join(' ', command);
+            command = OperatingSystem.IsWindows() ? ["cmd.exe", "/d", "/s", "/c", script] : ["/bin/sh", "-c", script];
         }
 
         if (output == "http" && !options.Contains("--port"))
@@ -98,6 +111,9 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
                         break;
                     case OutputMarker:
                         output = rewritten[++i];
+                        break;
+                    case ShellMarker:
+                        inShell = true;
                         break;
                     default:
                         options.Add(rewritten[i]);

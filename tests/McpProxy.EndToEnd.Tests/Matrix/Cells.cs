@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using McpProxy.EndToEnd.Tests.Clients;
 using McpProxy.EndToEnd.Tests.Matrix;
 using McpProxy.EndToEnd.Tests.Programs;
@@ -13,8 +12,9 @@ namespace McpProxy.EndToEnd.Tests.Matrix;
 /// </summary>
 public sealed class Cells : IAsyncDisposable
 {
-    private readonly ConcurrentDictionary<(Transport Downstream, Transport Upstream, Era Era), Lazy<Task<RunningCell>>> _cells = new();
-    private readonly ConcurrentDictionary<Era, Lazy<Task<TestServer>>> _servers = new();
+    private readonly Lock _gate = new();
+    private readonly Dictionary<(Transport Downstream, Transport Upstream, Era Era), Task<RunningCell>> _cells = [];
+    private readonly Dictionary<Era, Task<TestServer>> _servers = [];
 
     /// <summary>Every cell that exists: HTTP+SSE has no modern era.</summary>
     public static TheoryData<Transport, Transport, Era> All
@@ -51,13 +51,29 @@ public sealed class Cells : IAsyncDisposable
         return some;
     }
 
-    public Task<RunningCell> OpenAsync(Transport downstream, Transport upstream, Era era) =>
-        _cells.GetOrAdd((downstream, upstream, era), _ => new(() => StartAsync(downstream, upstream, era))).Value;
+    public Task<RunningCell> OpenAsync(Transport downstream, Transport upstream, Era era)
+    {
+        lock (_gate)
+        {
+            if (!_cells.TryGetValue((downstream, upstream, era), out var cell))
+            {
+                _cells[(downstream, upstream, era)] = cell = StartAsync(downstream, upstream, era);
+            }
+
+            return cell;
+        }
+    }
 
     /// <summary>Replaces a cell that a test has failed in: it may be broken, and the next test must not suffer for it.</summary>
     public async Task DiscardAsync(Transport downstream, Transport upstream, Era era)
     {
-        if (_cells.TryRemove((downstream, upstream, era), out var cell))
+        Task<RunningCell>? cell;
+        lock (_gate)
+        {
+            _cells.Remove((downstream, upstream, era), out cell);
+        }
+
+        if (cell is not null)
         {
             await EndAsync(cell);
         }
@@ -71,8 +87,16 @@ public sealed class Cells : IAsyncDisposable
             return ["--", .. TestServer.Command(era)];
         }
 
-        var server = await _servers.GetOrAdd(era, era => new(() => TestServer.StartAsync(era))).Value;
-        return [server.At(upstream).AbsoluteUri];
+        Task<TestServer>? server;
+        lock (_gate)
+        {
+            if (!_servers.TryGetValue(era, out server))
+            {
+                _servers[era] = server = TestServer.StartAsync(era);
+            }
+        }
+
+        return [(await server).At(upstream).AbsoluteUri];
     }
 
     public async ValueTask DisposeAsync()
@@ -80,16 +104,16 @@ public sealed class Cells : IAsyncDisposable
         await Task.WhenAll(_cells.Values.Select(EndAsync));
         foreach (var server in _servers.Values)
         {
-            await (await server.Value).DisposeAsync();
+            await (await server).DisposeAsync();
         }
     }
 
-    private static async Task EndAsync(Lazy<Task<RunningCell>> cell)
+    private static async Task EndAsync(Task<RunningCell> cell)
     {
         RunningCell running;
         try
         {
-            running = await cell.Value;
+            running = await cell;
         }
         catch (InvalidOperationException)
         {

@@ -1,7 +1,6 @@
 using System.Text.Json.Nodes;
 using McpProxy.EndToEnd.Tests.Clients;
 using McpProxy.EndToEnd.Tests.Programs;
-using ModelContextProtocol;
 using ModelContextProtocol.Protocol;
 
 namespace McpProxy.EndToEnd.Tests.Matrix;

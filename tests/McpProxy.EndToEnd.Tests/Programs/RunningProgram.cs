@@ -17,6 +17,7 @@ public class RunningProgram : IAsyncDisposable
         Name = $"{Path.GetFileName(file)} {string.Join(' ', arguments)}";
         var start = new ProcessStartInfo(file, arguments)
         {
+            UseShellExecute = false,
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,

@@ -71,15 +71,17 @@ internal sealed class Scene : IAsyncDisposable
             await peer.DisposeAsync();
         }
 
-        Show();
+        Show(_ => true);
     }
 
-    /// <summary>Adds what the processes wrote to the output of the running test.</summary>
-    public void Show()
+    /// <summary>Adds what one client and the servers of all wrote to the output of the running test.</summary>
+    public void Show(Peer client) => Show(peer => peer == client || !peer.Name.StartsWith("client", StringComparison.Ordinal));
+
+    private void Show(Func<Peer, bool> isOfInterest)
     {
         lock (_gate)
         {
-            foreach (var peer in _peers)
+            foreach (var peer in _peers.Where(isOfInterest))
             {
                 TestContext.Current.TestOutputHelper?.WriteLine(peer.ToString());
             }

@@ -25,6 +25,8 @@ public sealed class NormalizedCommandLineTests
     [InlineData("--sessionTimeout|60000|--|x", "--session-idle-timeout|60", null, "x")]
     [InlineData("--logLevel|none|--|x", "--log-level|none", null, "x")]
     [InlineData("--log-level|WARNING|--|x", "--log-level|warning", null, "x")]
+    [InlineData("--port|8080|--shell|tsx|server.js", "--port|8080", null, "/bin/sh|-c|tsx server.js")]
+    [InlineData("--|reset", "", null, "reset")]
     [InlineData("--cors|--|x", "--allow-origin|*", null, "x")]
     [InlineData("--server|stream|--|tsx|server.ts", "", null, "tsx|server.ts")]
     public void Command_lines_of_ours_and_of_the_peers_mean_what_they_say(string line, string options, string? url, string command)
@@ -40,7 +42,7 @@ public sealed class NormalizedCommandLineTests
     [InlineData("--heders|K|V|https://h", "did you mean --headers?")]
     [InlineData("--no-such-thing-at-all|https://h", "unknown option")]
     [InlineData("--tunnel|--|x", "third party")]
-    [InlineData("--shell|--|x", "without a shell")]
+    [InlineData("reset", "-- reset")]
     [InlineData("--apiKey|k|--|x", "not part of this version")]
     [InlineData("--port", "needs a value")]
     [InlineData("-H|K", "two values")]
