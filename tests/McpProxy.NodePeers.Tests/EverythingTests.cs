@@ -13,15 +13,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
 {
     private Peer? _client;
 
-    public enum Way
-    {
-        StdioOverSse,
-        StdioOverStreamableHttp,
-        StreamableHttp,
-        Sse,
-    }
-
-    public static TheoryData<Way> Ways => [.. Enum.GetValues<Way>()];
+    public static TheoryData<LegacyWay> Ways => [LegacyWay.StdioOverSse, LegacyWay.StdioOverStreamableHttp, LegacyWay.StreamableHttp, LegacyWay.Sse];
 
     public void Dispose()
     {
@@ -32,7 +24,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_introduces_itself(Way way)
+    public async Task The_server_introduces_itself(LegacyWay way)
     {
         _client = await runs.OfAsync("everything", way);
 
@@ -42,7 +34,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Tools_are_listed(Way way)
+    public async Task Tools_are_listed(LegacyWay way)
     {
         var tools = await SawAsync("tools", way);
 
@@ -52,7 +44,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Resources_are_listed_and_read(Way way)
+    public async Task Resources_are_listed_and_read(LegacyWay way)
     {
         var saw = await SawAsync("resources", way);
 
@@ -62,7 +54,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Prompts_are_listed_and_got(Way way)
+    public async Task Prompts_are_listed_and_got(LegacyWay way)
     {
         var saw = await SawAsync("prompts", way);
 
@@ -71,10 +63,10 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task A_call_is_answered(Way way) => (await SawAsync("echo", way)).GetString().ShouldBe("Echo: grüße 你好 🎉 \u2028");
+    public async Task A_call_is_answered(LegacyWay way) => (await SawAsync("echo", way)).GetString().ShouldBe("Echo: grüße 你好 🎉 \u2028");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Progress_arrives_in_order(Way way)
+    public async Task Progress_arrives_in_order(LegacyWay way)
     {
         var saw = await SawAsync("progress", way);
 
@@ -83,15 +75,15 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_samples_through_the_client(Way way) =>
+    public async Task The_server_samples_through_the_client(LegacyWay way) =>
         (await SawAsync("sampling", way)).GetString()!.ShouldContain("everything heard: Resource trigger-sampling-request context: hello");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_asks_the_user_through_the_client(Way way) =>
+    public async Task The_server_asks_the_user_through_the_client(LegacyWay way) =>
         (await SawAsync("elicitation", way)).GetString()!.ShouldContain("Name: Ada of everything");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task An_error_arrives_with_its_data(Way way)
+    public async Task An_error_arrives_with_its_data(LegacyWay way)
     {
         var error = await SawAsync("urlElicitation", way);
 
@@ -100,7 +92,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task An_update_of_a_subscribed_resource_arrives(Way way)
+    public async Task An_update_of_a_subscribed_resource_arrives(LegacyWay way)
     {
         var saw = await SawAsync("subscription", way);
 
@@ -108,10 +100,10 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Log_messages_arrive(Way way) => (await SawAsync("logging", way)).Text("data").ShouldContain("level", Case.Insensitive);
+    public async Task Log_messages_arrive(LegacyWay way) => (await SawAsync("logging", way)).Text("data").ShouldContain("level", Case.Insensitive);
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_gets_the_roots_and_hears_of_their_change(Way way)
+    public async Task The_server_gets_the_roots_and_hears_of_their_change(LegacyWay way)
     {
         var saw = await SawAsync("roots", way);
 
@@ -122,7 +114,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Arguments_are_completed(Way way)
+    public async Task Arguments_are_completed(LegacyWay way)
     {
         var saw = await SawAsync("completion", way);
 
@@ -131,7 +123,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Two_clients_with_the_same_ids_get_what_is_theirs(Way way)
+    public async Task Two_clients_with_the_same_ids_get_what_is_theirs(LegacyWay way)
     {
         var pair = await SawAsync("pair", "pair", way);
 
@@ -155,19 +147,19 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
         static int Token(JsonElement client) => client.GetProperty("progress")[0].GetProperty("progressToken").GetInt32();
     }
 
-    private Task<JsonElement> SawAsync(string step, Way way) => SawAsync("everything", step, way);
+    private Task<JsonElement> SawAsync(string step, LegacyWay way) => SawAsync("everything", step, way);
 
-    private async Task<JsonElement> SawAsync(string scenario, string step, Way way) => await (_client = await runs.OfAsync(scenario, way)).StepAsync(step);
+    private async Task<JsonElement> SawAsync(string scenario, string step, LegacyWay way) => await (_client = await runs.OfAsync(scenario, way)).StepAsync(step);
 
     /// <summary>One client for each way, all on the same serving proxy: what they see does not depend on who asks first.</summary>
     public sealed class Runs : IAsyncDisposable
     {
         private readonly Lock _gate = new();
-        private readonly Dictionary<(string, Way), Task<Peer>> _clients = [];
+        private readonly Dictionary<(string, LegacyWay), Task<Peer>> _clients = [];
         private Scene? _scene;
         private Task<ServingProxy>? _proxy;
 
-        internal Task<Peer> OfAsync(string scenario, Way way)
+        internal Task<Peer> OfAsync(string scenario, LegacyWay way)
         {
             lock (_gate)
             {
@@ -185,18 +177,11 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
             }
         }
 
-        private async Task<Peer> StartAsync(string scenario, Way way)
+        private async Task<Peer> StartAsync(string scenario, LegacyWay way)
         {
             _scene ??= new();
             _proxy ??= _scene.ServeAsync("--", NodePackages.Node, NodePackages.Program("@modelcontextprotocol/server-everything"), "stdio");
-            var proxy = await _proxy;
-            return _scene.LegacyClient(scenario, way switch
-            {
-                Way.StdioOverSse => Route.ThroughProxy(proxy.SseUrl),
-                Way.StdioOverStreamableHttp => Route.ThroughProxy(proxy.StreamableHttpUrl),
-                Way.StreamableHttp => Route.StreamableHttp(proxy.StreamableHttpUrl),
-                _ => Route.Sse(proxy.SseUrl),
-            });
+            return _scene.LegacyClient(scenario, way.RouteTo(await _proxy));
         }
     }
 }

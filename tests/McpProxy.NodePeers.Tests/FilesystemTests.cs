@@ -63,7 +63,7 @@ public sealed class FilesystemTests : IDisposable
             "", " ", "with a space", "it's", "say \"hi\"", "\"", "\\", "back\\slash\\", "\\\"", "a&b|c;d>e<f", "$(x) `y` ${HOME} %PATH% !x!", "^", "*", "~",
             "tab\there", "line\nbreak", "日本 ü 🎉", "--", "--port", "0", "-e", "KEY", "--help", "https://example.com/mcp", "@file", "[suggest]",
         ];
-        string[] command = ["--", NodePackages.Node, NodePackages.Script("server-v1.mjs"), .. arguments];
+        string[] command = ["--", .. NodePackages.LegacyServer, .. arguments];
         await using var scene = new Scene();
 
         var client = scene.LegacyClient("whoami", overHttp ? Route.StreamableHttp((await scene.ServeAsync(command)).StreamableHttpUrl) : Route.ThroughProxy(command));

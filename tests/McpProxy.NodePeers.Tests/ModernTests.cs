@@ -134,6 +134,10 @@ public sealed class ModernTests(ModernTests.Runs runs) : IClassFixture<ModernTes
     }
 
     [Theory, MemberData(nameof(Ways))]
+    public async Task A_first_call_without_a_sign_of_life_holds_up_nothing(Way way) =>
+        (await SawAsync("silence", "silence", way)).Texts().ShouldAllBe(text => text.Contains("silence", StringComparison.Ordinal));
+
+    [Theory, MemberData(nameof(Ways))]
     public async Task Two_clients_with_the_same_ids_get_what_is_theirs(Way way)
     {
         var pair = await SawAsync("pair", "pair", way);
@@ -190,7 +194,7 @@ public sealed class ModernTests(ModernTests.Runs runs) : IClassFixture<ModernTes
         private async Task<Peer> StartAsync(string scenario, Way way)
         {
             _scene ??= new();
-            string[] command = ["--", NodePackages.Node, NodePackages.Script("server-v2.mjs")];
+            string[] command = ["--", .. NodePackages.ModernServer];
             return _scene.ModernClient(scenario, way switch
             {
                 Way.StdioToStdio => Route.ThroughProxy(command),

@@ -20,7 +20,7 @@ public sealed class NginxTests : IDisposable
         await using var scene = new Scene();
         var address = await ServeLegacyAsync(scene, baseUrl);
 
-        await PassesTheGateAsync(scene.LegacyClient("gate", Route.Sse($"{address}/sse")));
+        await LegacyCallTests.ShouldGetThroughAsync(scene.LegacyClient("calls", Route.Sse($"{address}/sse")));
     }
 
     [Fact]
@@ -29,7 +29,7 @@ public sealed class NginxTests : IDisposable
         await using var scene = new Scene();
         var address = await ServeLegacyAsync(scene, "/tools");
 
-        await PassesTheGateAsync(scene.LegacyClient("gate", Route.StreamableHttp($"{address}/mcp")));
+        await LegacyCallTests.ShouldGetThroughAsync(scene.LegacyClient("calls", Route.StreamableHttp($"{address}/mcp")));
     }
 
     [Theory, InlineData("/sse"), InlineData("/mcp")]
@@ -38,7 +38,7 @@ public sealed class NginxTests : IDisposable
         await using var scene = new Scene();
         var address = await ServeLegacyAsync(scene, "/tools");
 
-        await PassesTheGateAsync(scene.LegacyClient("gate", Route.ThroughProxy(address + path)));
+        await LegacyCallTests.ShouldGetThroughAsync(scene.LegacyClient("calls", Route.ThroughProxy(address + path)));
     }
 
     [Fact]
@@ -46,7 +46,7 @@ public sealed class NginxTests : IDisposable
     {
         Nginx.Need();
         await using var scene = new Scene();
-        var proxy = await scene.ServeAsync("--base-url", "/tools", "--", NodePackages.Node, NodePackages.Script("server-v2.mjs"));
+        var proxy = await scene.ServeAsync(["--base-url", "/tools", "--", .. NodePackages.ModernServer]);
         var address = await Nginx.StartAsync(scene, "/tools", proxy.Origin, _directory);
 
         var client = scene.ModernClient("modern", Route.StreamableHttp($"{address}/mcp"));
@@ -56,19 +56,10 @@ public sealed class NginxTests : IDisposable
         (await client.StepAsync("cancellation")).Text("server").ShouldStartWith("cancelled modern");
     }
 
-    private static async Task PassesTheGateAsync(Peer client)
-    {
-        var saw = await client.StepAsync("gate");
-
-        saw.Text("text").ShouldBe("through");
-        saw.GetProperty("progress").Each("message").Select(message => message.GetString()).ShouldBe(["at the gate", "through the gate"]);
-        (await client.ExitAsync()).ShouldBe(0);
-    }
-
     private async Task<string> ServeLegacyAsync(Scene scene, string baseUrl)
     {
         Nginx.Need();
-        var proxy = await scene.ServeAsync("--base-url", baseUrl, "--", NodePackages.Node, NodePackages.Script("server-v1.mjs"));
+        var proxy = await scene.ServeAsync(["--base-url", baseUrl, "--", .. NodePackages.LegacyServer]);
         return await Nginx.StartAsync(scene, "/tools", proxy.Origin, _directory);
     }
 }

@@ -21,6 +21,9 @@ internal sealed class FakePeer : IConnection
     /// <summary>Whether sending to it fails, as to a peer that is gone.</summary>
     public bool IsGone { get; set; }
 
+    /// <summary>What sending to it waits for, as to a peer that reads slowly.</summary>
+    public Task Readable { get; set; } = Task.CompletedTask;
+
     /// <summary>Answers what it is sent, when the test has a rule for that.</summary>
     public Func<JsonRpcMessage, string?>? Answer { get; set; }
 
@@ -38,6 +41,7 @@ internal sealed class FakePeer : IConnection
             return false;
         }
 
+        await Readable;
         _sent.Writer.TryWrite((Encoding.UTF8.GetString(message.Utf8.Span), related.Detach()));
         if (Answer?.Invoke(message) is { } answer)
         {

@@ -10,7 +10,7 @@ internal sealed class PendingRequests
     private readonly Dictionary<JsonRpcId, Entry> _entries = [];
     private readonly Dictionary<JsonRpcId, JsonRpcId> _byProgressToken = [];
     private long _order;
-    private int _awaited;
+    private int _unsettled;
     private bool _closed;
     private TaskCompletionSource? _drained;
 
@@ -33,7 +33,7 @@ internal sealed class PendingRequests
                 return AddResult.Duplicate;
             }
 
-            _awaited += isListen ? 0 : 1;
+            _unsettled += isListen ? 0 : 1;
             if (!token.IsNone)
             {
                 _byProgressToken[token] = id;
@@ -43,22 +43,43 @@ internal sealed class PendingRequests
         }
     }
 
-    /// <summary>Forgets a request that was answered or cancelled.</summary>
-    public bool Remove(JsonRpcId id)
+    /// <summary>
+    /// Forgets a request, so that its id can be used again. Until it is also settled the drain waits for it: its answer may
+    /// still be on the way out.
+    /// </summary>
+    /// <returns>How many requests there are to <see cref="Settle"/>; negative when there was none with this id.</returns>
+    public int Remove(JsonRpcId id)
     {
         lock (_gate)
         {
             if (!_entries.Remove(id, out var entry))
             {
-                return false;
+                return -1;
             }
 
-            Forget(entry);
-            return true;
+            if (!entry.ProgressToken.IsNone)
+            {
+                _byProgressToken.Remove(entry.ProgressToken);
+            }
+
+            return entry.IsListen ? 0 : 1;
         }
     }
 
-    /// <summary>Forgets all and returns them, oldest first, with whether each is a listen request.</summary>
+    /// <summary>Says that nothing more will be sent for requests that were removed.</summary>
+    public void Settle(int count)
+    {
+        lock (_gate)
+        {
+            _unsettled -= Math.Max(0, count);
+            if (_unsettled == 0)
+            {
+                _drained?.TrySetResult();
+            }
+        }
+    }
+
+    /// <summary>Forgets all and returns them, oldest first, with whether each is a listen request; the others are to be settled.</summary>
     /// <param name="close">Whether none is taken from now on.</param>
     public List<(JsonRpcId Id, bool IsListen)> RemoveAll(bool close)
     {
@@ -68,8 +89,6 @@ internal sealed class PendingRequests
             var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen)).ToList();
             _entries.Clear();
             _byProgressToken.Clear();
-            _awaited = 0;
-            _drained?.TrySetResult();
             return all;
         }
     }
@@ -110,26 +129,13 @@ internal sealed class PendingRequests
     {
         lock (_gate)
         {
-            if (_awaited == 0)
+            if (_unsettled == 0)
             {
                 return Task.CompletedTask;
             }
 
             _drained ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
             return _drained.Task;
-        }
-    }
-
-    private void Forget(in Entry entry)
-    {
-        if (!entry.ProgressToken.IsNone)
-        {
-            _byProgressToken.Remove(entry.ProgressToken);
-        }
-
-        if (!entry.IsListen && --_awaited == 0)
-        {
-            _drained?.TrySetResult();
         }
     }
 

@@ -106,24 +106,24 @@ public sealed partial class RelaySession
             var answer = isListen && graceful ? ListenClosed(id) : JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason);
             await _downstream.SendAsync(answer, id, CancellationToken.None);
         }
+
+        _fromClient.Settle(pending.Count(request => !request.IsListen));
     }
 
     /// <summary>Answers what is left when the session ends; a client that no longer reads does not keep it from ending.</summary>
     private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
     {
-        if (pending.Count == 0)
-        {
-            return;
-        }
-
         try
         {
             // On another thread: writing to a pipe that nobody reads blocks.
-            await Task.Run(() => AnswerPendingAsync(pending, reason, graceful)).WaitAsync(s_lastAnswersTimeout, _time);
+            var answering = pending.Count == 0 ? Task.CompletedTask : Task.Run(() => AnswerPendingAsync(pending, reason, graceful));
+
+            // And what the server answered last may still be on its way out.
+            await Task.WhenAll(answering, _fromClient.DrainedAsync()).WaitAsync(s_lastAnswersTimeout, _time);
         }
         catch (TimeoutException)
         {
-            LogNotRead(pending.Count);
+            LogNotRead();
         }
     }
 
@@ -166,7 +166,8 @@ public sealed partial class RelaySession
                 var cancelled = message.CancelledRequest();
                 if (!cancelled.IsNone)
                 {
-                    _fromClient.Remove(cancelled);
+                    // No answer is owed any more.
+                    _fromClient.Settle(_fromClient.Remove(cancelled));
                 }
 
                 break;
@@ -184,9 +185,20 @@ public sealed partial class RelaySession
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Response:
-                _fromClient.Remove(message.Id);
-                related = message.Id;
-                break;
+                var answered = _fromClient.Remove(message.Id);
+                try
+                {
+                    if (!await _downstream.SendAsync(message, message.Id, cancellationToken))
+                    {
+                        LogDropped(message, "the client is gone");
+                    }
+                }
+                finally
+                {
+                    _fromClient.Settle(answered);
+                }
+
+                return;
             case JsonRpcMessageKind.Request:
                 var added = _fromServer.Add(message, _options.MaxRequestsInFlight);
                 if (added != PendingRequests.AddResult.Added)
@@ -214,7 +226,7 @@ public sealed partial class RelaySession
         }
 
         LogDropped(message, "the client is gone");
-        if (message.Kind == JsonRpcMessageKind.Request && _fromServer.Remove(message.Id))
+        if (message.Kind == JsonRpcMessageKind.Request && _fromServer.Remove(message.Id) >= 0)
         {
             await _upstream.SendAsync(
                 JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, cancellationToken);
@@ -256,9 +268,10 @@ public sealed partial class RelaySession
         {
             await sender.SendAsync(JsonRpcWriter.Error(fault), fault.Id, cancellationToken);
         }
-        else if (!fault.Id.IsNone && asked.Remove(fault.Id))
+        else if (!fault.Id.IsNone && asked.Remove(fault.Id) is >= 0 and var answered)
         {
             await other.SendAsync(JsonRpcWriter.Error(fault.Id, JsonRpcErrorCode.InternalError, $"the answer cannot be passed on: {fault.Message}"), fault.Id, cancellationToken);
+            asked.Settle(answered);
         }
     }
 
@@ -271,8 +284,8 @@ public sealed partial class RelaySession
     [LoggerMessage(Level = LogLevel.Warning, Message = "Requests were still unanswered {Seconds} s after the end of input")]
     private partial void LogDrainTimeout(double seconds);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The client does not read: {Count} last answers were not delivered")]
-    private partial void LogNotRead(int count);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The client does not read: the last answers were not delivered")]
+    private partial void LogNotRead();
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered ({Reason}): {Message}")]
     private partial void LogDropped(JsonRpcMessage message, string reason);

@@ -14,8 +14,9 @@ public sealed class TestClient : IAsyncDisposable
     public const string ModelName = "test-model";
     public static readonly string[] RootUris = ["file:///home/zo%C3%AB", "file:///tmp"];
 
+    private static long s_lastKey;
+
     private readonly RecordingTransport _transport;
-    private long _lastKey;
 
     private TestClient(McpClient sdk, RecordingTransport transport)
     {
@@ -58,8 +59,8 @@ public sealed class TestClient : IAsyncDisposable
         TransportMode = transport == Transport.Sse ? HttpTransportMode.Sse : HttpTransportMode.StreamableHttp,
     });
 
-    /// <summary>A name that no other call uses.</summary>
-    public string NewKey(string prefix) => string.Create(CultureInfo.InvariantCulture, $"{prefix}-{Interlocked.Increment(ref _lastKey)}");
+    /// <summary>A name that no other call uses, of this client or of another one of the same server.</summary>
+    public static string NewKey(string prefix) => string.Create(CultureInfo.InvariantCulture, $"{prefix}-{Interlocked.Increment(ref s_lastKey)}");
 
     /// <summary>Calls a tool and gives back the text of its result.</summary>
     public async Task<string> TextAsync(string tool, object? arguments = null, CancellationToken cancellationToken = default)
@@ -73,6 +74,21 @@ public sealed class TestClient : IAsyncDisposable
     {
         var members = JsonSerializer.SerializeToElement(arguments ?? new { }).Deserialize<Dictionary<string, JsonElement>>()!;
         return Sdk.CallToolAsync(new CallToolRequestParams { Name = tool, Arguments = members, Meta = meta }, cancellationToken).Within($"the answer to {tool}");
+    }
+
+    /// <summary>Gives a request up.</summary>
+    /// <param name="id">The request's id.</param>
+    /// <param name="giveUp">The source of the token that the request was made with.</param>
+    /// <param name="byHangingUp">Whether the transport cancels by closing the request's own stream.</param>
+    public async Task CancelAsync(RequestId id, CancellationTokenSource giveUp, bool byHangingUp)
+    {
+        if (!byHangingUp)
+        {
+            // The SDK's client (2.3.1) takes its own registration back before the token's callback can send this.
+            await Sdk.SendNotificationAsync(NotificationMethods.CancelledNotification, new CancelledNotificationParams { RequestId = id }).Within("notifications/cancelled");
+        }
+
+        await giveUp.CancelAsync();
     }
 
     /// <summary>The first notification that is wanted, whether it came already or comes yet.</summary>

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using McpProxy.EndToEnd.Tests.Clients;
 using McpProxy.EndToEnd.Tests.Programs;
 using ModelContextProtocol.Protocol;
 
@@ -12,22 +13,14 @@ public sealed class CancellationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Server_hears_of_a_cancelled_call(Transport downstream, Transport upstream, Era era)
     {
         var client = await OpenAsync(downstream, upstream, era);
-        var key = client.NewKey("wait");
-        var id = new RequestId(client.NewKey("cancelled"));
+        var key = TestClient.NewKey("wait");
+        var id = new RequestId(TestClient.NewKey("cancelled"));
         using var giveUp = new CancellationTokenSource();
         var call = client.Sdk.SendRequestAsync(
             new() { Id = id, Method = RequestMethods.ToolsCall, Params = new JsonObject { ["name"] = "wait", ["arguments"] = new JsonObject { ["key"] = key } } }, giveUp.Token);
         (await client.TextAsync("has_started", new { key })).ShouldBe("true");
 
-        if (era == Era.Legacy && downstream == Transport.StreamableHttp)
-        {
-            // The SDK's client only hangs up, which in this era and transport cancels nothing.
-            await client.Sdk.SendNotificationAsync(NotificationMethods.CancelledNotification, new CancelledNotificationParams { RequestId = id }).Within("notifications/cancelled");
-        }
-        else
-        {
-            await giveUp.CancelAsync();
-        }
+        await client.CancelAsync(id, giveUp, era == Era.Modern && downstream == Transport.StreamableHttp);
 
         (await client.TextAsync("was_cancelled", new { key })).ShouldBe("true");
         await Should.ThrowAsync<Exception>(() => call.Within("the end of the cancelled call"));

@@ -15,7 +15,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Progress_arrives_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
     {
         var client = await OpenAsync(downstream, upstream, era);
-        var token = client.NewKey("progress");
+        var token = TestClient.NewKey("progress");
 
         var result = await client.CallAsync("progress", new { count = Count }, new() { ["progressToken"] = token });
 
@@ -30,7 +30,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Log_messages_arrive_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
     {
         var client = await OpenAsync(downstream, upstream, era);
-        var text = client.NewKey("log");
+        var text = TestClient.NewKey("log");
         JsonObject? meta = null;
         if (era == Era.Legacy)
         {
@@ -54,7 +54,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Notification_of_the_client_reaches_the_server(Transport downstream, Transport upstream)
     {
         var client = await OpenAsync(downstream, upstream, Era.Legacy);
-        var key = client.NewKey("notified");
+        var key = TestClient.NewKey("notified");
 
         await client.Sdk.SendNotificationAsync("notifications/test", new JsonObject { ["key"] = key }).Within("notifications/test");
 
@@ -66,9 +66,9 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Changes_reach_a_session(Transport downstream, Transport upstream)
     {
         var client = await OpenAsync(downstream, upstream, Era.Legacy);
-        var name = client.NewKey("added");
-        var watched = $"test://item/{client.NewKey("watched")}";
-        var left = $"test://item/{client.NewKey("left")}";
+        var name = TestClient.NewKey("added");
+        var watched = $"test://item/{TestClient.NewKey("watched")}";
+        var left = $"test://item/{TestClient.NewKey("left")}";
         (await client.TextAsync("await_stream")).ShouldBe("true");
         await client.Sdk.SubscribeToResourceAsync(watched).Within("resources/subscribe");
         await client.Sdk.SubscribeToResourceAsync(left).Within("resources/subscribe");
@@ -89,9 +89,9 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     public async Task Changes_reach_a_listener(Transport downstream, Transport upstream)
     {
         var client = await OpenAsync(downstream, upstream, Era.Modern);
-        var name = client.NewKey("added");
-        var watched = $"test://item/{client.NewKey("watched")}";
-        var id = client.NewKey("listen");
+        var name = TestClient.NewKey("added");
+        var watched = $"test://item/{TestClient.NewKey("watched")}";
+        var id = TestClient.NewKey("listen");
         using var stop = new CancellationTokenSource();
 
         // The SDK's client has no method for this: a request that stays open, under an id of our own choice.
@@ -114,7 +114,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
         client.Notifications(NotificationMethods.ResourceUpdatedNotification).Count(notification => IsOurs(notification.Params)).ShouldBe(1, "one resource was watched, and changed once");
         listening.IsCompleted.ShouldBeFalse();
 
-        await stop.CancelAsync();
+        await client.CancelAsync(new(id), stop, byHangingUp: downstream == Transport.StreamableHttp);
 
         await Should.ThrowAsync<OperationCanceledException>(() => listening.Within("the end of the listen request"));
         (await client.TextAsync("was_cancelled", new { key = watched })).ShouldBe("true");

@@ -10,6 +10,12 @@ internal static class NodePackages
 
     public static string Node => s_node!;
 
+    /// <summary>The command line of our own server of the legacy era, over stdio.</summary>
+    public static string[] LegacyServer => [Node, Script("server-v1.mjs")];
+
+    /// <summary>The command line of our own server of the modern era, over stdio.</summary>
+    public static string[] ModernServer => [Node, Script("server-v2.mjs")];
+
     /// <summary>Skips the test where there is no Node or no packages.</summary>
     public static void Need()
     {

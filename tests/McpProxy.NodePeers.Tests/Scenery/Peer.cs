@@ -8,7 +8,7 @@ namespace McpProxy.NodePeers.Tests.Scenery;
 internal sealed class Peer : IAsyncDisposable
 {
     /// <summary>Longer than the patience of the scripts, which know better what they waited for.</summary>
-    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
     private const int MaxShownLine = 1000;
 
     private readonly Lock _gate = new();
@@ -57,6 +57,9 @@ internal sealed class Peer : IAsyncDisposable
 
         return step.GetProperty("saw");
     }
+
+    /// <summary>The process of the server that the script has reached; it says so when it is where the test wants to have it.</summary>
+    public async Task<int> ServerAsync() => (await EventAsync("ready")).GetProperty("server").GetInt32();
 
     /// <summary>The first line of standard error that has a text in it.</summary>
     public Task<string> ErrorLineAsync(string text) => FindAsync($"writes \"{text}\" to standard error", () => _errorLines.Find(line => line.Contains(text, StringComparison.Ordinal)));

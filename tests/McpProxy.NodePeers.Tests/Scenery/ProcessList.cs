@@ -8,10 +8,19 @@ namespace McpProxy.NodePeers.Tests.Scenery;
 internal static class ProcessList
 {
     private static readonly TimeSpan s_look = TimeSpan.FromMilliseconds(20);
+    private static readonly TimeSpan s_soon = TimeSpan.FromSeconds(5);
+
+    /// <summary>Ends a process the way a crash does.</summary>
+    public static void Kill(int processId)
+    {
+        using var process = Process.GetProcessById(processId);
+        process.Kill();
+    }
 
     /// <summary>Looks until a process is gone.</summary>
-    public static async Task GoneAsync(int processId, string what, TimeSpan within)
+    public static async Task GoneAsync(int processId, string what, TimeSpan? bound = null)
     {
+        var within = bound ?? s_soon;
         var started = Stopwatch.GetTimestamp();
         while (IsThere(processId))
         {

@@ -74,7 +74,7 @@ class Peer {
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
     const { name } = this;
-    say('connected', { name, pid: this.transport.pid, server: this.client.getServerVersion() });
+    say('connected', { name, proxy: this.transport.pid, server: this.client.getServerVersion() });
     return this;
   }
 
@@ -83,6 +83,18 @@ class Peer {
       onprogress: onProgress,
       ...rest,
     });
+  }
+
+  /** Starts a call and waits until its first progress says that it runs. */
+  async begin(tool, options = {}) {
+    const running = new Seen();
+    const onProgress = (progress) => running.add(progress);
+    const call = this.call(tool, {}, { ...options, onProgress });
+    const progress = await Promise.race([
+      running.first(`the progress of ${tool}`),
+      call.then(() => Promise.reject(new Error(`${tool} ended before its first progress came`))),
+    ]);
+    return { call, progress };
   }
 
   /** Progress as it came over the wire. */
@@ -242,32 +254,18 @@ const scenarios = {
     await peer.close();
   },
 
-  /** The call cannot end unless its first progress arrives while it runs. */
-  async gate() {
-    const peer = await new Peer('gate').connect();
+  async calls() {
+    const peer = await new Peer('calls').connect();
+    // It cannot end unless its first progress arrives while it runs.
     await step('gate', async () => {
-      const atGate = new Seen();
-      const call = peer.call('gate', {}, { onProgress: (progress) => atGate.add(progress) });
-      await Promise.race([atGate.first('the progress of a running call'), call]);
+      const { call } = await peer.begin('gate');
       await peer.call('open');
       return { text: textOf(await call), progress: peer.progress() };
     });
-    await peer.close();
-  },
-
-  /** Cancels a call that would never end. */
-  async cancel() {
-    const peer = await new Peer('cancel').connect();
-    await step('cancel', async () => {
+    await step('cancellation', async () => {
       const abort = new AbortController();
-      const running = new Seen();
-      const call = peer.call(
-        'hang',
-        {},
-        { signal: abort.signal, onProgress: (progress) => running.add(progress) },
-      );
+      const { call } = await peer.begin('hang', { signal: abort.signal });
       const failure = call.catch(({ message }) => message);
-      await running.first('the call to run');
       abort.abort('changed my mind');
       return { failure: await failure, server: textOf(await peer.call('cancelled')) };
     });
@@ -277,14 +275,8 @@ const scenarios = {
   /** Is in a call until the test ends it, in whatever way. */
   async hang() {
     const peer = await new Peer('hang').connect();
-    const call = peer.call(
-      'hang',
-      {},
-      {
-        onProgress: ({ message }) => say('hanging', { server: Number(message) }),
-        timeout: 120_000,
-      },
-    );
+    const { call, progress } = await peer.begin('hang', { timeout: 120_000 });
+    say('ready', { server: Number(progress.message) });
     await call.then(
       (result) => say('answer', { text: textOf(result) }),
       (error) => say('failure', describe(error)),
@@ -297,10 +289,9 @@ const scenarios = {
   /** Answers the test's questions whether it still has a server. */
   async idle() {
     const peer = await new Peer('idle').connect();
-    const { pid } = JSON.parse(textOf(await peer.call('whoami')));
-    say('idle', { server: pid });
+    say('ready', JSON.parse(textOf(await peer.call('whoami'))));
     await test.told('again');
-    await step('again', async () => textOf(await peer.call('echo', { message: 'still here' })));
+    await step('again', async () => JSON.parse(textOf(await peer.call('whoami'))));
     await test.told('close');
     await peer.close();
   },

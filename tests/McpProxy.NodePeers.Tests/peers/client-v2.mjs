@@ -45,7 +45,7 @@ class Peer {
     // The SDK filters tools and forgets progress handlers; the test is about what the proxy has passed on.
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
-    say('connected', { name: this.name, pid: this.transport.pid });
+    say('connected', { name: this.name, proxy: this.transport.pid });
     return this;
   }
 
@@ -173,7 +173,7 @@ const scenarios = {
         name,
         key,
         uri,
-        server: JSON.parse(textOf(await peer.call('whoami'))).pid,
+        server: JSON.parse(textOf(await peer.call('whoami'))).server,
         ids: peer.wire.all.flatMap(({ id, result }) => (result === undefined ? [] : [id])),
         gate,
         greeting,
@@ -204,11 +204,22 @@ const scenarios = {
     await peer.client.close();
   },
 
+  /** Begins with a call of which nothing comes back, not even a header, until another one has been answered. */
+  async silence() {
+    const peer = await new Peer('silence').connect();
+    await step('silence', async () => {
+      const key = `silence ${process.pid}`;
+      const calls = [peer.call('silentGate', { key }), peer.call('open', { key })];
+      return (await Promise.all(calls)).map(textOf);
+    });
+    await peer.client.close();
+  },
+
   /** Is in a call until the test ends it, in whatever way. */
   async hang() {
     const peer = await new Peer('hang').connect();
     const { call, progress } = await peer.begin('hang', { key: 'hang' }, { timeout: 120_000 });
-    say('hanging', { server: Number(progress.message) });
+    say('ready', { server: Number(progress.message) });
     await call.then(
       (result) => say('answer', { text: textOf(result) }),
       (error) => say('failure', describe(error)),
@@ -222,7 +233,7 @@ const scenarios = {
   /** Waits for the cancellation of another client's call. */
   async witness() {
     const peer = await new Peer('witness').connect();
-    say('witness');
+    say('ready', JSON.parse(textOf(await peer.call('whoami'))));
     await test.told('cancelled');
     await step('cancelled', async () => textOf(await peer.call('cancelled', { key: 'hang' })));
     await peer.client.close();

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline';
 
 /** Long enough for a machine under load; the test has a bound of its own. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 20_000;
 
 export function say(event, data = {}) {
   process.stdout.write(`${JSON.stringify({ event, ...data })}\n`);

@@ -23,7 +23,7 @@ function report(extra, progress, message) {
 }
 
 mcp.registerTool('whoami', { inputSchema: {} }, () =>
-  text(JSON.stringify({ pid: process.pid, args: process.argv.slice(2) })),
+  text(JSON.stringify({ server: process.pid, args: process.argv.slice(2) })),
 );
 
 mcp.registerTool('echo', { inputSchema: { message: z.string() } }, ({ message }) => text(message));

@@ -48,13 +48,17 @@ function create(notify) {
   const tool = (name, inputSchema, run) => mcp.registerTool(name, { inputSchema }, run);
   const key = z.object({ key: z.string() });
 
-  tool('whoami', z.object({}), () => text(JSON.stringify({ pid: process.pid })));
+  tool('whoami', z.object({}), () => text(JSON.stringify({ server: process.pid })));
   tool('echo', z.object({ message: z.string() }), ({ message }) => text(message));
 
   tool('gate', key, async ({ key }, context) => {
     await report(context, 1, `at gate ${key}`);
     await latch(gates, key).released;
     await report(context, 2, `through gate ${key}`);
+    return text(`through ${key}`);
+  });
+  tool('silentGate', key, async ({ key }) => {
+    await latch(gates, key).released;
     return text(`through ${key}`);
   });
   tool('open', key, ({ key }) => {

@@ -77,8 +77,8 @@ internal sealed class QuestionTools
         }
     }
 
-    /// <summary>Whether a question can be asked while the call waits: the SDK knows no capabilities where there is no session to ask in.</summary>
-    private static bool CanAsk(RequestContext<CallToolRequestParams> context) => context.Server.ClientCapabilities is not null;
+    /// <summary>Whether a question can be asked while the call waits: not over HTTP without a session, where the answer would never find back.</summary>
+    private static bool CanAsk(RequestContext<CallToolRequestParams> context) => context.Server.SessionId is not null || context.JsonRpcRequest.Context?.RelatedTransport is null;
 
     private static InputResponse Answer(RequestContext<CallToolRequestParams> context, string key, InputRequest question) =>
         context.Params!.InputResponses?.TryGetValue(key, out var answer) == true

@@ -101,6 +101,27 @@ public sealed class RelaySessionTests
     }
 
     [Fact]
+    public async Task The_end_of_input_does_not_overtake_an_answer_that_is_being_written()
+    {
+        var session = Run();
+        await _client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"a"}""");
+        var readable = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _client.Readable = readable.Task;
+        var answering = _server.SayAsync("""{"jsonrpc":"2.0","id":1,"result":{}}""");
+        _client.End(ConnectionEndReason.PeerClosed, "end of input");
+        for (var i = 0; i < 100; i++)
+        {
+            await Task.Yield();
+            _client.IsDisposed.ShouldBeFalse();
+        }
+
+        readable.SetResult();
+        await answering;
+        await session;
+        (await _client.NextJsonAsync()).ShouldContain("\"result\"");
+    }
+
+    [Fact]
     public async Task Waiting_for_answers_after_the_end_of_input_is_bounded()
     {
         var session = Run();
