@@ -142,6 +142,12 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             // The client is gone, or this side is closing: nobody is left to answer.
         }
+        catch (Exception e)
+        {
+            // A defect of ours: the server answers 500, and what it was must not be lost.
+            LogDefect(e, context.Request.Path);
+            throw;
+        }
     }
 
     private Task McpAsync(HttpContext context) => context.Request.Method switch
@@ -256,6 +262,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             var end = await new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger).RunAsync(_closing.Token);
             LogSessionEnded(end.End.Detail);
+        }
+        catch (Exception e)
+        {
+            LogDefect(e, "a session");
+            session.End("the proxy failed");
         }
         finally
         {
@@ -415,6 +426,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a request: {Reason}")]
     private partial void LogRefused(string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while serving {Where}")]
+    private partial void LogDefect(Exception exception, string where);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
     private partial void LogSessionEnded(string detail);

@@ -8,7 +8,7 @@ namespace McpProxy.AspNetCore;
 /// HTTP response that it is read through: a client may come back for the rest.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never asked for holds nothing to release, and late senders may still wait for it.")]
-internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests, ReplayBuffer replay) 
+internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests, ReplayBuffer replay)
 {
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly HashSet<JsonRpcId> _pending = [.. requests];
