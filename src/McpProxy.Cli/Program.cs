@@ -44,7 +44,7 @@ internal static partial class Program
         var options = Parse(command, line.Options);
         if (options.Errors.Count > 0)
         {
-            throw new UsageException($"{options.Errors[0].Message}; see --help");
+            throw new UsageException($"{options.Errors[0].Message.ReplaceLineEndings(" ").Replace("\t", "", StringComparison.Ordinal)}; see --help");
         }
 
         if (line.Options.Contains("--help") || line.Options.Contains("--version"))

@@ -7,4 +7,7 @@ public enum Era
 
     /// <summary>2026-07-28.</summary>
     Modern,
+
+    /// <summary>Whichever the other side likes.</summary>
+    Dual,
 }

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
+using System.Globalization;
 using McpProxy.AspNetCore;
 using McpProxy.Relay;
 using McpProxy.Transports;
@@ -28,7 +30,13 @@ internal sealed class ProxyCommand
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
     private readonly Option<bool> _passEnvironment = new("--pass-environment") { Description = "Give the command the whole environment, not just PATH, HOME and the like" };
 
-    private readonly Option<int?> _port = new("--port") { HelpName = "PORT", Description = "Serve HTTP on this port; 0: any free one. Without it, standard input and output are served" };
+    private readonly Option<int?> _port = new("--port")
+    {
+        HelpName = "PORT",
+        Description = "Serve HTTP on this port; 0: any free one. Without it, standard input and output are served",
+        CustomParser = result => Parsed<int?>(result, "--port", "a number from 0 to 65535", ushort.TryParse(Word(result), NumberStyles.None, CultureInfo.InvariantCulture, out var port), port),
+    };
+
     private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on. Default: 127.0.0.1" };
     private readonly Option<string> _path = PathOption("--path", "Path of Streamable HTTP", "/mcp");
     private readonly Option<string> _ssePath = PathOption("--sse-path", "Path of the HTTP+SSE event stream", "/sse");
@@ -37,7 +45,7 @@ internal sealed class ProxyCommand
     private readonly Option<string[]> _allowHost = new("--allow-host") { HelpName = "NAME", Description = "Accept this name in Host, besides loopback names. Repeatable" };
     private readonly Option<string[]> _allowOrigin = new("--allow-origin") { HelpName = "ORIGIN", Description = "Accept this Origin, besides loopback ones; * accepts all. Repeatable" };
     private readonly Option<string[]> _healthPath = new("--health-path") { HelpName = "PATH", Description = "Answer 200 here while the program runs. Repeatable" };
-    private readonly Option<double> _sessionIdleTimeout = Seconds("--session-idle-timeout", "End a session that had neither a stream nor a request for so long", 1800);
+    private readonly Option<double> _sessionIdleTimeout = Seconds("--session-idle-timeout", "End a session that had neither a stream nor a request for so long; 0: never", 1800);
     private readonly Option<int> _maxSessions = Number("--max-sessions", "Sessions that may exist at once", 1000);
     private readonly Option<int> _replayMaxEvents = Number("--replay-max-events", "Events kept for each session, for clients that come back with Last-Event-ID", 1000);
 
@@ -116,11 +124,6 @@ internal sealed class ProxyCommand
         }
 
         var port = parsed.GetValue(_port);
-        if (port is < 0 or > 65535)
-        {
-            throw new UsageException($"--port takes a number from 0 to 65535, not {port}");
-        }
-
         if (port is null && parsed.GetValue(_host) is not null && url is null)
         {
             throw new UsageException("--host needs --port: without it nothing is served over HTTP");
@@ -143,43 +146,42 @@ internal sealed class ProxyCommand
         };
     }
 
-    private static Option<double> Seconds(string name, string description, double value) => Checked(new Option<double>(name)
+    private static Option<double> Seconds(string name, string description, double value) => new(name)
     {
         HelpName = "SECONDS",
-        Description = $"{description}. Default: {(value == 0 ? "no limit" : value)}",
+        Description = description,
         DefaultValueFactory = _ => value,
-    }, given => given >= 0 && given <= 1_000_000);
+        CustomParser = result => Parsed(
+            result, name, "a number of seconds", double.TryParse(Word(result), NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 0 and <= 1_000_000, seconds),
+    };
 
-    private static Option<int> Number(string name, string description, int value) => Checked(new Option<int>(name)
+    private static Option<int> Number(string name, string description, int value) => new(name)
     {
         HelpName = "N",
-        Description = $"{description}. Default: {value}",
+        Description = description,
         DefaultValueFactory = _ => value,
-    }, given => given > 0);
+        CustomParser = result => Parsed(
+            result, name, "a number from 1", int.TryParse(Word(result), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0, number),
+    };
+
+    private static string Word(ArgumentResult result) => result.Tokens.Count == 0 ? "" : result.Tokens[^1].Value;
+
+    private static T Parsed<T>(ArgumentResult result, string name, string takes, bool isGood, T value)
+    {
+        if (!isGood)
+        {
+            result.AddError($"{name} takes {takes}, not \"{Word(result)}\"");
+        }
+
+        return value;
+    }
 
     private static Option<string> PathOption(string name, string description, string value) => new(name)
     {
         HelpName = "PATH",
-        Description = $"{description}. Default: {value}",
+        Description = description,
         DefaultValueFactory = _ => value,
     };
-
-    private static Option<T> Checked<T>(Option<T> option, Func<T, bool> isGood)
-    {
-        option.Validators.Add(result =>
-        {
-            if (result.Errors.Any() || result.Tokens.Count == 0)
-            {
-                return;
-            }
-
-            if (!isGood(result.GetValueOrDefault<T>()!))
-            {
-                result.AddError($"{option.Name} does not take {result.Tokens[0].Value}");
-            }
-        });
-        return option;
-    }
 
     private static string? NullIfEmpty(string? value) => string.IsNullOrWhiteSpace(value) ? null : value;
 
@@ -280,7 +282,7 @@ internal sealed class ProxyCommand
             AllowedOrigins = parsed.GetValue(_allowOrigin) ?? [],
             MaxMessageSize = maxMessageSize,
             MaxSessions = parsed.GetValue(_maxSessions),
-            SessionIdleTimeout = Span(parsed, _sessionIdleTimeout),
+            SessionIdleTimeout = parsed.GetValue(_sessionIdleTimeout) == 0 ? TimeSpan.MaxValue : Span(parsed, _sessionIdleTimeout),
             ReplayMaxEvents = parsed.GetValue(_replayMaxEvents),
             Relay = relay,
         };

@@ -39,7 +39,13 @@ public sealed class TestClient : IAsyncDisposable
         return new(sdk, transport);
     }
 
-    public static string VersionOf(Era era) => era == Era.Legacy ? "2025-11-25" : "2026-07-28";
+    /// <summary>The revision that stands for an era; null for a client that finds one by itself.</summary>
+    public static string? VersionOf(Era era) => era switch
+    {
+        Era.Legacy => "2025-11-25",
+        Era.Modern => "2026-07-28",
+        _ => null,
+    };
 
     /// <summary>A transport that starts the proxy as a client's configuration would.</summary>
     public static IClientTransport Stdio(IEnumerable<string> proxyArguments, OutputLog errors) => new StdioClientTransport(new()

@@ -23,7 +23,7 @@ public sealed class CancellationTests(ITestOutputHelper output, Cells cells) : M
         await client.CancelAsync(id, giveUp, era == Era.Modern && downstream == Transport.StreamableHttp);
 
         (await client.TextAsync("was_cancelled", new { key })).ShouldBe("true");
-        await Should.ThrowAsync<Exception>(() => call.Within("the end of the cancelled call"));
+        await Should.ThrowAsync<OperationCanceledException>(() => call.Within("the end of the cancelled call"));
         client.Received.OfType<JsonRpcResponse>().Count(response => response.Id.Equals(id)).ShouldBe(0, "what was cancelled is not answered");
         (await client.TextAsync("echo", new { text = "still here" })).ShouldBe("still here");
     }

@@ -22,7 +22,7 @@ public sealed class Cells : IAsyncDisposable
         get
         {
             var all = new TheoryData<Transport, Transport, Era>();
-            foreach (var era in Enum.GetValues<Era>())
+            foreach (var era in new[] { Era.Legacy, Era.Modern })
             {
                 foreach (var downstream in Enum.GetValues<Transport>())
                 {

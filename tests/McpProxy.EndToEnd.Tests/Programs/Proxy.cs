@@ -1,3 +1,5 @@
+using System.Text.Json.Nodes;
+
 namespace McpProxy.EndToEnd.Tests.Programs;
 
 /// <summary>The program under test.</summary>
@@ -18,6 +20,24 @@ public sealed class Proxy : RunningProgram
 
     /// <summary>Starts the program on standard input and output.</summary>
     public static Proxy Start(IEnumerable<string> arguments, IReadOnlyDictionary<string, string?>? environment = null) => new([.. arguments], environment);
+
+    /// <summary>Sends messages to its standard input.</summary>
+    public async Task SendAsync(params string[] messages)
+    {
+        foreach (var message in messages)
+        {
+            await Input.WriteLineAsync(message);
+        }
+    }
+
+    /// <summary>The answer to a request of this id, from its standard output.</summary>
+    public async Task<JsonObject> AnswerAsync(int id)
+    {
+        var line = await Output.FirstAsync($"the answer to request {id}", line => IsAnswer(JsonNode.Parse(line)!.AsObject()));
+        return JsonNode.Parse(line)!.AsObject();
+
+        bool IsAnswer(JsonObject message) => !message.ContainsKey("method") && message["id"] is JsonValue value && value.TryGetValue<int>(out var number) && number == id;
+    }
 
     /// <summary>Where the program says that it serves a transport.</summary>
     public async Task<Uri> ListeningAsync(Transport transport)

@@ -36,5 +36,10 @@ public sealed class TestServer : RunningProgram
     /// <summary>Where a transport is served.</summary>
     public Uri At(Transport transport) => new(Url, transport == Transport.Sse ? "/sse" : "/mcp");
 
-    private static string Word(Era era) => era == Era.Legacy ? "legacy" : "modern";
+    private static string Word(Era era) => era switch
+    {
+        Era.Legacy => "legacy",
+        Era.Modern => "modern",
+        _ => "dual",
+    };
 }

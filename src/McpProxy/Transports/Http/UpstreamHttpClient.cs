@@ -11,6 +11,9 @@ namespace McpProxy.Transports.Http;
 internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time)
 {
     private const int MaxRedirects = 5;
+
+    /// <summary>What one attempt to connect may take at least, however short the time for trying again is.</summary>
+    private static readonly TimeSpan s_leastConnectTimeout = TimeSpan.FromSeconds(1);
     private static readonly string s_userAgent = $"mcp-proxy/{typeof(UpstreamHttpClient).Assembly.GetName().Version?.ToString(3)}";
 
     /// <summary>How long anything may take that the proxy asks on its own account.</summary>
@@ -28,7 +31,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         AllowAutoRedirect = false,
         UseCookies = false,
         AutomaticDecompression = DecompressionMethods.None,
-        ConnectTimeout = options.ConnectTimeout,
+        ConnectTimeout = options.ConnectTimeout > s_leastConnectTimeout ? options.ConnectTimeout : s_leastConnectTimeout,
         PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         EnableMultipleHttp2Connections = true,
         ConnectCallback = ConnectAsync,
