@@ -20,6 +20,23 @@ public sealed class LegacyCallTests
         await ShouldGetThroughAsync(scene.LegacyClient("calls", await way.OpenAsync(scene, NodePackages.LegacyServer)));
     }
 
+    [Theory]
+    [InlineData(LegacyWay.Stdio)]
+    [InlineData(LegacyWay.StdioOverSse)]
+    [InlineData(LegacyWay.StdioOverStreamableHttp)]
+    [InlineData(LegacyWay.StreamableHttp)]
+    [InlineData(LegacyWay.Sse)]
+    public async Task A_client_that_tries_the_modern_era_first_finds_the_legacy_one(LegacyWay way)
+    {
+        await using var scene = new Scene();
+        var client = scene.ModernClient("auto", await way.OpenAsync(scene, NodePackages.LegacyServer));
+
+        var saw = await client.StepAsync("auto");
+
+        saw.Text("text").ShouldBe("either way");
+        saw.Text("era").ShouldBe("legacy");
+    }
+
     /// <summary>Checks what a client with the scenario "calls" has seen.</summary>
     internal static async Task ShouldGetThroughAsync(Peer client)
     {

@@ -15,7 +15,7 @@ internal static class HttpPeer
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().UseUrls($"http://127.0.0.1:{arguments.Port}");
         builder.Services.AddRoutingCore().AddHttpContextAccessor();
-        PeerContent.AddTo(builder.Services, arguments.Era).WithHttpTransport(transport =>
+        var peer = PeerContent.AddTo(builder.Services, arguments.Era).WithHttpTransport(transport =>
         {
             transport.SessionMode = arguments.Era switch
             {
@@ -27,6 +27,12 @@ internal static class HttpPeer
             // The SDK refuses to serve HTTP+SSE without sessions.
             transport.EnableLegacySse = arguments.Era != Era.Modern;
         });
+        if (arguments.Resumable)
+        {
+            builder.Services.AddDistributedMemoryCache();
+            peer.WithDistributedCacheEventStreamStore();
+        }
+
         var app = builder.Build();
         app.UseRouting();
         app.Use(WatchSessionStreamsAsync);

@@ -6,14 +6,15 @@ namespace McpProxy.TestServer;
 /// <param name="Http">Whether to serve HTTP; standard input and output otherwise.</param>
 /// <param name="Port">The port to serve on; 0 for any free one.</param>
 /// <param name="Era">The revisions to speak.</param>
-internal sealed record ServerArguments(bool Http, int Port, Era Era)
+/// <param name="Resumable">Whether HTTP clients of the legacy era can come back to a stream that broke.</param>
+internal sealed record ServerArguments(bool Http, int Port, Era Era, bool Resumable)
 {
-    public const string Usage = "mcp-test-server (--stdio | --http [--port N]) [--era legacy|modern|dual]";
+    public const string Usage = "mcp-test-server (--stdio | --http [--port N] [--resumable]) [--era legacy|modern|dual]";
 
     /// <exception cref="FormatException">The words are not what <see cref="Usage"/> says.</exception>
     public static ServerArguments Parse(string[] words)
     {
-        var result = new ServerArguments(Http: false, Port: 0, Era.Dual);
+        var result = new ServerArguments(Http: false, Port: 0, Era.Dual, Resumable: false);
         var hasTransport = false;
         for (var i = 0; i < words.Length; i++)
         {
@@ -25,6 +26,9 @@ internal sealed record ServerArguments(bool Http, int Port, Era Era)
                 case "--http":
                     result = result with { Http = true };
                     hasTransport = true;
+                    break;
+                case "--resumable":
+                    result = result with { Resumable = true };
                     break;
                 case "--port" when i + 1 < words.Length:
                     result = result with { Port = int.Parse(words[++i], CultureInfo.InvariantCulture) };

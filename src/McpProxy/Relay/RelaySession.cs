@@ -159,9 +159,8 @@ public sealed partial class RelaySession
                 }
 
                 break;
-            case JsonRpcMessageKind.Response:
-                _fromServer.Remove(message.Id);
-                break;
+            case JsonRpcMessageKind.Response when IsUnasked(message, _fromServer.Remove(message.Id)):
+                return;
             default:
                 var cancelled = message.CancelledRequest();
                 if (!cancelled.IsNone)
@@ -186,6 +185,11 @@ public sealed partial class RelaySession
         {
             case JsonRpcMessageKind.Response:
                 var answered = _fromClient.Remove(message.Id);
+                if (IsUnasked(message, answered))
+                {
+                    return;
+                }
+
                 try
                 {
                     if (!await _downstream.SendAsync(message, message.Id, cancellationToken))
@@ -231,6 +235,21 @@ public sealed partial class RelaySession
             await _upstream.SendAsync(
                 JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, cancellationToken);
         }
+    }
+
+    /// <summary>
+    /// Whether a response answers nothing that is in flight: it comes a second time, or after a cancellation, and must not be
+    /// passed on. An error without an id answers nothing in particular and may be of use.
+    /// </summary>
+    private bool IsUnasked(in JsonRpcMessage response, int removed)
+    {
+        if (removed >= 0 || response.Id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null)
+        {
+            return false;
+        }
+
+        LogDropped(response, "nothing asked for it is in flight");
+        return true;
     }
 
     private static JsonRpcMessage Refusal(JsonRpcId id, PendingRequests.AddResult reason) => reason switch

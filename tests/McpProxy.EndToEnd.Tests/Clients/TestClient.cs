@@ -58,12 +58,18 @@ public sealed class TestClient : IAsyncDisposable
     });
 
     /// <summary>A transport to a proxy that serves HTTP.</summary>
-    public static IClientTransport Http(Uri url, Transport transport) => new HttpClientTransport(new()
-    {
-        Name = transport.ToString(),
-        Endpoint = url,
-        TransportMode = transport == Transport.Sse ? HttpTransportMode.Sse : HttpTransportMode.StreamableHttp,
-    });
+    public static IClientTransport Http(Uri url, Transport transport, HttpMessageHandler? handler = null) => new HttpClientTransport(
+        new()
+        {
+            Name = transport.ToString(),
+            Endpoint = url,
+            TransportMode = transport == Transport.Sse ? HttpTransportMode.Sse : HttpTransportMode.StreamableHttp,
+        },
+        new HttpClient(handler ?? new SocketsHttpHandler()) { Timeout = Timeout.InfiniteTimeSpan },
+        ownsHttpClient: true);
+
+    /// <summary>A transport that finds out what the URL speaks.</summary>
+    public static IClientTransport AnyHttp(Uri url) => new HttpClientTransport(new() { Name = "any", Endpoint = url, TransportMode = HttpTransportMode.AutoDetect });
 
     /// <summary>A name that no other call uses, of this client or of another one of the same server.</summary>
     public static string NewKey(string prefix) => string.Create(CultureInfo.InvariantCulture, $"{prefix}-{Interlocked.Increment(ref s_lastKey)}");

@@ -17,9 +17,9 @@ public sealed class TestServer : RunningProgram
     /// <summary>The words that make the proxy start the test server as its child.</summary>
     public static string[] Command(Era era) => [File, "--stdio", "--era", Word(era)];
 
-    public static async Task<TestServer> StartAsync(Era era, int port = 0)
+    public static async Task<TestServer> StartAsync(Era era, int port = 0, bool resumable = false)
     {
-        var server = new TestServer(["--http", "--era", Word(era), "--port", $"{port}"]);
+        var server = new TestServer(["--http", "--era", Word(era), "--port", $"{port}", .. resumable ? new[] { "--resumable" } : []]);
         try
         {
             var line = await server.Output.FirstAsync("the test server's URL", line => line.StartsWith(Announcement, StringComparison.Ordinal));

@@ -1,13 +1,15 @@
-// The client of the TypeScript SDK 2.x, pinned to 2026-07-28.
+// The client of the TypeScript SDK 2.x, pinned to 2026-07-28 unless the scenario is "auto".
 //
 //   node client-v2.mjs SCENARIO ROUTE       ROUTE is JSON
 import { load } from './packages.mjs';
 import { describe, listenToTest, say, Seen, step, textOf, within } from './report.mjs';
 import { openRoute } from './transports.mjs';
 
-const { Client, StreamableHTTPClientTransport: StreamableHttp } = load(
-  '@modelcontextprotocol/client',
-);
+const {
+  Client,
+  SSEClientTransport: Sse,
+  StreamableHTTPClientTransport: StreamableHttp,
+} = load('@modelcontextprotocol/client');
 const { StdioClientTransport: Stdio } = load('@modelcontextprotocol/client/stdio');
 
 const REVISION = '2026-07-28';
@@ -22,13 +24,13 @@ class Peer {
   asked = new Seen();
   updates = new Seen();
 
-  constructor(name) {
+  constructor(name, mode = { pin: REVISION }) {
     this.name = name;
     this.client = new Client(
       { name, version: '1.0.0' },
       {
         capabilities: { elicitation: { form: {} } },
-        versionNegotiation: { mode: { pin: REVISION } },
+        versionNegotiation: { mode },
       },
     );
     this.client.setRequestHandler('elicitation/create', ({ params }) => {
@@ -41,7 +43,7 @@ class Peer {
   }
 
   async connect() {
-    this.transport = openRoute(JSON.parse(route), { Stdio, StreamableHttp });
+    this.transport = openRoute(JSON.parse(route), { Stdio, Sse, StreamableHttp });
     // The SDK filters tools and forgets progress handlers; the test is about what the proxy has passed on.
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
@@ -141,6 +143,16 @@ const scenarios = {
       ),
     );
     await client.close();
+  },
+
+  /** Asks which era the server speaks, and takes the older one if need be. */
+  async auto() {
+    const peer = await new Peer('auto', 'auto').connect();
+    await step('auto', async () => ({
+      era: peer.client.getProtocolEra(),
+      text: textOf(await peer.call('echo', { message: 'either way' })),
+    }));
+    await peer.client.close();
   },
 
   /** Two clients at once, whose ids, progress tokens and subscription ids are the same by nature. */

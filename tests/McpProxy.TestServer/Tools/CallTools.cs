@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
 using ModelContextProtocol.Server;
 
 namespace McpProxy.TestServer.Tools;
@@ -33,6 +34,14 @@ internal sealed class CallTools(Rendezvous rendezvous)
     [McpServerTool(Name = "protocol_error")]
     [Description("Fails with a JSON-RPC error.")]
     public static string ProtocolError() => throw new McpProtocolException("deliberate, as JSON-RPC", (McpErrorCode)(-32050));
+
+    [McpServerTool(Name = "hang_up")]
+    [Description("Ends the response without an answer, which is for the client to come back for (a resumable server's only).")]
+    public static async Task<string> HangUpAsync(RequestContext<CallToolRequestParams> context, CancellationToken cancellationToken)
+    {
+        await context.EnablePollingAsync(TimeSpan.FromMilliseconds(10), cancellationToken);
+        return "worth coming back for";
+    }
 
     [McpServerTool(Name = "wait")]
     [Description("Waits until it is cancelled.")]

@@ -20,7 +20,7 @@ public sealed class RelaySessionTests
         [
             """{"jsonrpc":"2.0", "id" : 0,"method":"unknown/thing","params":{"b":1.50,"a":1,"b":2,"x":"\u0041\/é"},"extra":[null]}""",
             """{"jsonrpc":"2.0","method":"notifications/unknown","params":[]}""",
-            """{"jsonrpc":"2.0","id":"","result":null,"_x":1}""",
+            """{"jsonrpc":"2.0","id":0,"result":null,"_x":1}""",
         ];
         foreach (var message in messages)
         {
@@ -140,6 +140,18 @@ public sealed class RelaySessionTests
 
         await _client.NextJsonAsync();
         (await _client.NextJsonAsync()).ShouldContain("\"id\":1,\"error\"");
+    }
+
+    [Fact]
+    public async Task No_request_is_answered_twice()
+    {
+        _ = Run();
+        await _client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"a"}""");
+        await _server.SayAsync("""{"jsonrpc":"2.0","id":1,"result":"first"}""");
+        await _server.SayAsync("""{"jsonrpc":"2.0","id":1,"result":"second"}""");
+        await _server.SayAsync("""{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"of use"}}""");
+        (await _client.NextJsonAsync()).ShouldContain("first");
+        (await _client.NextJsonAsync()).ShouldContain("of use");
     }
 
     [Fact]

@@ -1,0 +1,89 @@
+using McpProxy.EndToEnd.Tests.Programs;
+
+namespace McpProxy.EndToEnd.Tests.CommandLine;
+
+/// <summary>Command lines that cannot work: exit code 2, and one line that says what to do.</summary>
+public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(output)
+{
+    private const string Url = "http://127.0.0.1:9/mcp";
+
+    public static TheoryData<string[], string> Lines => new()
+    {
+        // Mistyped options suggest the nearest.
+        { ["--prot", "8080", "--", "cat"], "--port" },
+        { ["--hots", "127.0.0.1", Url], "--host" },
+        { ["--pass-enviroment", "--", "cat"], "--pass-environment" },
+        { ["--transprot=sse", Url], "--transport" },
+        { ["--no-such-option-at-all", Url], "unknown option --no-such-option-at-all" },
+
+        // Refused options say why.
+        { ["--port", "0", "--tunnel", "--", "cat"], "third party" },
+        { ["--port", "0", "--tunnelSubdomain", "x", "--", "cat"], "--tunnelSubdomain is refused" },
+        { ["--port", "0", "--stateless", "--", "cat"], "leave the option out" },
+        { ["--stdio", "cat", "--outputTransport", "ws"], "WebSocket" },
+        { ["-http-headers", "K1:V1", Url], "--header" },
+        { ["--disable-cookies", Url], "--disable-cookies is refused" },
+
+        // What is missing is named.
+        { ["--header", "Authorization: Bearer ${MCP_PROXY_TEST_UNSET}", Url], "MCP_PROXY_TEST_UNSET" },
+        { ["--header-file", "/no/such/file", Url], "--header-file" },
+        { [], "nothing to connect to" },
+        { ["--"], "no command" },
+        { ["--port"], "--port needs a value" },
+        { ["-e", "KEY"], "takes two values" },
+
+        // What does not go together, or does not exist.
+        { [Url, "http://127.0.0.1:9/other"], "two URLs" },
+        { [Url, "--", "cat"], "a URL and a command" },
+        { ["--port", "70000", "--", "cat"], "70000" },
+        { ["--port", "eighty", "--", "cat"], "eighty" },
+        { ["--transport", "websocket", Url], "websocket" },
+        { ["--log-level", "loud", Url], "loud" },
+        { ["--connect-timeout", "-1", Url], "--connect-timeout" },
+        { ["--header", "no colon", Url], "Name: value" },
+        { ["--header", "X: a", "--", "cat"], "--header is for a URL" },
+        { ["--env", "A=B", Url], "--env" },
+        { ["--path", "mcp", "--port", "0", "--", "cat"], "--path" },
+        { ["http://user:secret@127.0.0.1:9/mcp"], "user name or password" },
+        { ["--stdio", "sh -c 'unclosed"], "quote" },
+    };
+
+    /// <summary>What other programs can do and this one cannot yet. A line that comes to work belongs to <see cref="ReadmeCommandLineTests"/> then.</summary>
+    public static TheoryData<string[], string> NotYet => new()
+    {
+        { ["--client-id", "x", Url], "--client-id is refused" },
+        { [Url, "--static-oauth-client-info", "{}"], "--static-oauth-client-info is refused" },
+        { [Url, "--resource", "https://tenant1.atlassian.net/"], "--resource is refused" },
+        { [Url, "--auth-timeout", "60"], "--auth-timeout is refused" },
+        { [Url, "--ignore-tool", "delete*"], "--ignore-tool is refused" },
+        { [Url, "--protocol", "auto"], "--protocol is refused" },
+        { ["--port", "0", "--named-server", "fetch", "uvx mcp-server-fetch"], "one server" },
+        { ["--port", "0", "--named-server-config", "./servers.json"], "one server" },
+        { ["--port", "0", "--apiKey", "x", "--", "cat"], "--apiKey is refused" },
+        { ["--port", "0", "--sslCert", "x", "--", "cat"], "--sslCert is refused" },
+        { ["--no-verify-ssl", Url], "--no-verify-ssl is refused" },
+    };
+
+    [Theory]
+    [MemberData(nameof(Lines))]
+    [MemberData(nameof(NotYet))]
+    public async Task Is_explained(string[] words, string explanation)
+    {
+        var proxy = Own(Proxy.Start(words));
+
+        (await proxy.ExitAsync()).ShouldBe(2);
+
+        proxy.Errors.Lines.ShouldHaveSingleItem().ShouldContain(explanation);
+        proxy.Output.Lines.ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Never_shows_a_secret()
+    {
+        var proxy = Own(Proxy.Start(["http://user:hunter2@127.0.0.1:9/mcp"]));
+
+        (await proxy.ExitAsync()).ShouldBe(2);
+
+        proxy.Errors.ToString().ShouldNotContain("hunter2");
+    }
+}
