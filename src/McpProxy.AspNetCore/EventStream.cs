@@ -12,12 +12,16 @@ internal sealed class EventStream : IAsyncDisposable
 {
     private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
 
+    /// <summary>How long a client may leave a write unread.</summary>
+    private static readonly TimeSpan s_unreadTimeout = TimeSpan.FromSeconds(30);
+
     private readonly HttpContext _context;
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly TaskCompletionSource _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenRegistration _aborted;
     private long _lastWrite;
+    private long _writingSince;
     private volatile bool _started;
 
     public EventStream(HttpContext context, TimeProvider time)
@@ -37,8 +41,11 @@ internal sealed class EventStream : IAsyncDisposable
     /// <summary>Called before the headers go out, when more can be added to them.</summary>
     public Action<HttpResponse>? Starting { get; init; }
 
-    /// <summary>Makes the id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
-    public Func<string>? FirstEventId { get; init; }
+    /// <summary>The id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
+    public string? FirstEventId { get; init; }
+
+    /// <summary>Whether anything was sent.</summary>
+    public bool HasStarted => _started;
 
     /// <summary>
     /// Whether to become an event stream when the answer takes longer than a moment, so that the client has an event id to
@@ -73,7 +80,7 @@ internal sealed class EventStream : IAsyncDisposable
     }
 
     /// <summary>Answers with JSON, if that is still open and the client takes it.</summary>
-    /// <returns>False when it has to go out as an event.</returns>
+    /// <returns>False when it has to go out as an event, now or when the client comes back.</returns>
     public async ValueTask<bool> TryAnswerJsonAsync(ReadOnlyMemory<byte> body, int status)
     {
         if (!AcceptsJson)
@@ -86,13 +93,14 @@ internal sealed class EventStream : IAsyncDisposable
         {
             if (!_started)
             {
-                answered = _started = true;
+                _started = true;
                 Starting?.Invoke(_context.Response);
                 await HttpReply.JsonAsync(_context, status, body);
+                answered = true;
                 _completed.TrySetResult();
             }
         });
-        return answered || _completed.Task.IsCompleted;
+        return answered;
     }
 
     /// <summary>Sends an event.</summary>
@@ -121,9 +129,19 @@ internal sealed class EventStream : IAsyncDisposable
     public Task StartIfSlowAsync(TimeSpan moment) =>
         IsUndecided && StartsEventsEarly && AcceptsEvents && _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) >= moment ? StartEventsAsync() : Task.CompletedTask;
 
-    /// <summary>Sends a comment when the stream has been silent for a while.</summary>
+    /// <summary>Breaks the connection off: the client has stopped reading, or another response takes this one's place.</summary>
+    public void Break() => _context.Abort();
+
+    /// <summary>Sends a comment when the stream has been silent for a while, and gives up a client that has not read for longer.</summary>
     public Task KeepAliveAsync(TimeSpan silence)
     {
+        var writingSince = Volatile.Read(ref _writingSince);
+        if (writingSince != 0 && _time.GetElapsedTime(writingSince) > s_unreadTimeout)
+        {
+            Break();
+            return Task.CompletedTask;
+        }
+
         return _completed.Task.IsCompleted || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
             ? Task.CompletedTask
             : ExclusiveAsync(async () =>
@@ -194,7 +212,7 @@ internal sealed class EventStream : IAsyncDisposable
         Starting?.Invoke(response);
         if (FirstEventId is not null)
         {
-            Write(response.BodyWriter, "id: "u8, FirstEventId());
+            Write(response.BodyWriter, "id: "u8, FirstEventId);
             response.BodyWriter.Write("retry: 1000\ndata: \n\n"u8);
         }
 
@@ -203,7 +221,17 @@ internal sealed class EventStream : IAsyncDisposable
 
     private async Task FlushAsync(PipeWriter writer)
     {
-        await writer.FlushAsync(_context.RequestAborted);
+        // Zero means that nothing is being written; a clock may well begin there.
+        Volatile.Write(ref _writingSince, Math.Max(1, _time.GetTimestamp()));
+        try
+        {
+            await writer.FlushAsync(_context.RequestAborted);
+        }
+        finally
+        {
+            Volatile.Write(ref _writingSince, 0);
+        }
+
         Volatile.Write(ref _lastWrite, _time.GetTimestamp());
     }
 

@@ -91,11 +91,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         await _closing.CancelAsync();
         await _ticker.DisposeAsync();
         await _openStreams.DisposeAsync();
+
+        // Together: a relay may be waiting for a shared child that does not read, and that wait ends with the child.
+        var shared = _shared?.DisposeAsync().AsTask() ?? Task.CompletedTask;
         await Task.WhenAll(_running.Keys);
-        if (_shared is not null)
-        {
-            await _shared.DisposeAsync();
-        }
+        await shared;
     }
 
     private static string Query(HttpContext context, string first, string second) =>

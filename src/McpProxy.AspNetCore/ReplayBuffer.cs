@@ -13,18 +13,14 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
 
     /// <summary>Keeps an event and returns its id.</summary>
     /// <param name="stream">The number of the stream that it belongs to.</param>
-    /// <param name="data">The message; empty for an event that only marks a place in the stream.</param>
+    /// <param name="data">The message.</param>
     public string Add(int stream, ReadOnlySpan<byte> data)
     {
         lock (_gate)
         {
             var entry = new Entry(++_sequence, stream, data.ToArray());
-            if (!data.IsEmpty)
-            {
-                _entries.AddLast(entry);
-                _bytes += data.Length;
-            }
-
+            _entries.AddLast(entry);
+            _bytes += data.Length;
             while (_entries.Count > maxEvents || (_bytes > maxBytes && _entries.Count > 1))
             {
                 _bytes -= _entries.First!.Value.Data.Length;
@@ -44,6 +40,9 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
         }
     }
 
+    /// <summary>The id of an event.</summary>
+    public static string IdOf(int stream, long sequence) => string.Create(CultureInfo.InvariantCulture, $"{stream}-{sequence}");
+
     /// <summary>Reads an event id that <see cref="Add"/> made.</summary>
     public static bool TryParse(string id, out int stream, out long sequence)
     {
@@ -58,6 +57,6 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     [StructLayout(LayoutKind.Auto)]
     private readonly record struct Entry(long Sequence, int Stream, byte[] Data)
     {
-        public string Id => string.Create(CultureInfo.InvariantCulture, $"{Stream}-{Sequence}");
+        public string Id => IdOf(Stream, Sequence);
     }
 }

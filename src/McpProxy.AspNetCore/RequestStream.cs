@@ -10,6 +10,8 @@ namespace McpProxy.AspNetCore;
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never asked for holds nothing to release, and late senders may still wait for it.")]
 internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests, ReplayBuffer replay)
 {
+    private static readonly TimeSpan s_takeOverTimeout = TimeSpan.FromSeconds(1);
+
     private readonly SemaphoreSlim _turn = new(1, 1);
     private readonly HashSet<JsonRpcId> _pending = [.. requests];
     private readonly List<byte[]> _answers = [];
@@ -23,6 +25,9 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
     /// <summary>Whether every request of the stream was answered.</summary>
     public bool IsFinished { get; private set; }
 
+    /// <summary>The id of the last event that a client was sent: where a new one would come in.</summary>
+    public string LastSentId => ReplayBuffer.IdOf(Number, Volatile.Read(ref _lastSent));
+
     /// <summary>Whether a client reads it right now, and can be sent more than answers.</summary>
     public bool CanCarryEvents => _response is { CanCarryEvents: true };
 
@@ -34,7 +39,13 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
     /// <param name="after">The last event that the client has, or null: what it was not sent yet is sent.</param>
     public async Task AttachAsync(EventStream response, long? after = null)
     {
-        await _turn.WaitAsync();
+        if (!await _turn.WaitAsync(s_takeOverTimeout))
+        {
+            // The response before is stuck in a write that its client does not read.
+            _response?.Break();
+            await _turn.WaitAsync();
+        }
+
         try
         {
             var previous = _response;
@@ -76,7 +87,7 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
             }
 
             IsFinished |= isLast;
-            if (isLast && !_hasEvents && _response is { } undecided && await undecided.TryAnswerJsonAsync(message.Utf8, 200))
+            if (isLast && !_hasEvents && _response is { IsUndecided: true } undecided && await undecided.TryAnswerJsonAsync(message.Utf8, 200))
             {
                 return true;
             }
@@ -143,7 +154,7 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
     {
         if (ReplayBuffer.TryParse(eventId, out _, out var sequence))
         {
-            _lastSent = Math.Max(_lastSent, sequence);
+            Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
         }
     }
 }

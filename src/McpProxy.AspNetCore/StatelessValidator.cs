@@ -75,13 +75,12 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
         }
 
         var supported = JsonMembers.Find(answer.Result, "supportedVersions"u8);
-        if (supported.Span is not [(byte)'[', ..])
+        if (supported.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(supported, out var versions, out _))
         {
             return null;
         }
 
-        using var versions = System.Text.Json.JsonDocument.Parse(supported);
-        return versions.RootElement.EnumerateArray().Any(item => item.ValueEquals(version)) ? null : new(
+        return versions.Exists(item => JsonMembers.AsString(item) == version) ? null : new(
             JsonRpcErrorCode.UnsupportedProtocolVersion,
             $"Unsupported protocol version: {version}",
             (byte[])[.. "{\"supported\":"u8, .. supported.Span, .. ",\"requested\":"u8, .. request.ProtocolVersion().Span, (byte)'}']);

@@ -19,7 +19,7 @@ internal sealed class StreamableHttpSession : IConnection
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, RequestStream> _byRequest = [];
     private readonly Dictionary<int, RequestStream> _byNumber = [];
-    private readonly List<(JsonRpcId Id, long Since)> _unheard = [];
+    private readonly List<(JsonRpcId Id, RequestStream Stream, long Since)> _unheard = [];
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
@@ -63,9 +63,13 @@ internal sealed class StreamableHttpSession : IConnection
             return await AnswerAsync(message);
         }
 
-        if (Find(related) is { } stream && await stream.SendAsync(message))
+        if (Find(related) is { } stream)
         {
-            return true;
+            NoteUnheard(message, stream);
+            if (await stream.SendAsync(message))
+            {
+                return true;
+            }
         }
 
         if (!_own.CanCarryEvents && AnyOpenStream() is { } other && await other.SendAsync(message))
@@ -73,14 +77,7 @@ internal sealed class StreamableHttpSession : IConnection
             return true;
         }
 
-        if (message.Kind == JsonRpcMessageKind.Request && !_own.CanCarryEvents)
-        {
-            lock (_gate)
-            {
-                _unheard.Add((message.Id.Detach(), _time.GetTimestamp()));
-            }
-        }
-
+        NoteUnheard(message, _own);
         return await _own.SendAsync(message);
     }
 
@@ -133,7 +130,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        var response = NewResponse(context, stream, acceptsJson, acceptsEvents);
+        var response = NewResponse(context, stream.LastSentId, acceptsJson, acceptsEvents);
         await using (response)
         {
             await stream.AttachAsync(response);
@@ -142,6 +139,12 @@ internal sealed class StreamableHttpSession : IConnection
                 await DeliverAsync(messages);
                 await response.Completed;
             }
+        }
+
+        if (messages[0].Is("initialize"u8) && response is { IsAborted: true, HasStarted: false })
+        {
+            // The client never learnt the session's id: nobody could use it or end it.
+            End("the client gave up initialising");
         }
     }
 
@@ -158,15 +161,14 @@ internal sealed class StreamableHttpSession : IConnection
             }
         }
 
-        if (stream == _own)
+        lock (_gate)
         {
-            lock (_gate)
-            {
-                _unheard.Clear();
-            }
+            _unheard.RemoveAll(question => question.Stream == stream);
         }
 
-        var response = NewResponse(context, stream, acceptsJson: false, acceptsEvents: true);
+        // The first event marks the place where the client comes in: what it has not got yet follows it.
+        var first = after is { } sequenceSeen ? ReplayBuffer.IdOf(stream.Number, sequenceSeen) : stream.LastSentId;
+        var response = NewResponse(context, first, acceptsJson: false, acceptsEvents: true);
         await using (response)
         {
             using (Opened(response))
@@ -187,7 +189,9 @@ internal sealed class StreamableHttpSession : IConnection
         {
             unheard.AddRange(_unheard.Where(question => _time.GetElapsedTime(question.Since) > s_unheardTimeout).Select(question => question.Id));
             _unheard.RemoveAll(question => unheard.Contains(question.Id));
-            idle = _open == 0 && _byRequest.Count == 0 && _time.GetElapsedTime(_lastActivity) > _options.SessionIdleTimeout;
+
+            // A request that nobody waits for keeps a session no longer than silence does.
+            idle = _open == 0 && _time.GetElapsedTime(_lastActivity) > _options.SessionIdleTimeout;
         }
 
         foreach (var id in unheard)
@@ -230,6 +234,18 @@ internal sealed class StreamableHttpSession : IConnection
         return sent;
     }
 
+    /// <summary>Remembers a question of the server that goes out on a stream which no client reads.</summary>
+    private void NoteUnheard(in JsonRpcMessage message, RequestStream stream)
+    {
+        if (message.Kind == JsonRpcMessageKind.Request && !stream.CanCarryEvents)
+        {
+            lock (_gate)
+            {
+                _unheard.Add((message.Id.Detach(), stream, _time.GetTimestamp()));
+            }
+        }
+    }
+
     private async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
     {
         foreach (var message in messages)
@@ -253,7 +269,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, RequestStream stream, bool acceptsJson, bool acceptsEvents) => new(context, _time)
+    private EventStream NewResponse(HttpContext context, string firstEventId, bool acceptsJson, bool acceptsEvents) => new(context, _time)
     {
         AcceptsJson = acceptsJson,
         AcceptsEvents = acceptsEvents,
@@ -267,7 +283,7 @@ internal sealed class StreamableHttpSession : IConnection
         },
 
         // Clients of older revisions take an event without data for a broken message.
-        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? () => _replay.Add(stream.Number, default) : null,
+        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? firstEventId : null,
     };
 
     private OpenedResponse Opened(EventStream response)

@@ -54,7 +54,7 @@ internal static partial class Program
 
         var settings = command.Settings(line, options, Environment.GetEnvironmentVariable);
         using var loggers = new StderrLoggerProvider(settings.Log, TimeProvider.System);
-        using var signals = new StopSignals();
+        using var signals = new StopSignals(isServer: settings.Port is not null);
         if (settings.Hint is { } hint)
         {
             LogHint(loggers.CreateLogger("usage"), hint);
@@ -81,7 +81,7 @@ internal static partial class Program
             return await parsed.InvokeAsync() == 0 ? ExitCode.Success : ExitCode.Usage;
         }
 
-        using var signals = new StopSignals();
+        using var signals = new StopSignals(isServer: !parsed.GetValue(command.DemoStdio));
         return parsed.GetValue(command.DemoStdio)
             ? await DemoRun.ServeStdioAsync(signals.Stop)
             : await DemoRun.ShowAsync(parsed.GetValue(command.DemoPort), parsed.GetValue(command.DemoExit), signals.Stop);

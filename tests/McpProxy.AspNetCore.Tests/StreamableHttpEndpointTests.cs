@@ -199,6 +199,60 @@ public sealed class StreamableHttpEndpointTests
     }
 
     [Fact]
+    public async Task A_client_that_has_nothing_but_the_first_event_id_still_gets_the_answer()
+    {
+        await using var server = await TestServer.StartAsync(_upstream);
+        var (session, peer) = await OpenAsync(server);
+        var posting = server.Client.PostAsync("/mcp", """{"jsonrpc":"2.0","id":1,"method":"tools/call"}""", session);
+        await peer.NextJsonAsync();
+        string? line;
+        using (var response = await posting)
+        {
+            using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+            line = await reader.ReadLineAsync(TestContext.Current.CancellationToken);
+        }
+
+        line.ShouldNotBeNull().ShouldStartWith("id: ");
+        await peer.SayAsync("""{"jsonrpc":"2.0","id":1,"result":"done"}""");
+        await using var rest = (await server.Client.GetEventsAsync("/mcp", session, line[4..])).EventsAsync().GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        (await rest.NextAsync()).Data.ShouldContain("done");
+    }
+
+    [Fact]
+    public async Task The_first_event_of_a_stream_marks_where_the_client_came_in()
+    {
+        await using var server = await TestServer.StartAsync(_upstream);
+        var (session, peer) = await OpenAsync(server);
+        await peer.SayAsync("""{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}""");
+        string? first;
+        using (var response = await server.Client.GetEventsAsync("/mcp", session))
+        {
+            using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+            first = await reader.ReadLineAsync(TestContext.Current.CancellationToken);
+        }
+
+        await using var again = (await server.Client.GetEventsAsync("/mcp", session, first.ShouldNotBeNull()[4..])).EventsAsync().GetAsyncEnumerator(TestContext.Current.CancellationToken);
+        (await again.NextAsync()).Data.ShouldContain("tools/list_changed");
+    }
+
+    [Fact]
+    public async Task A_client_that_gives_up_initialising_leaves_no_session()
+    {
+        var upstream = new FakeUpstream(() => new FakePeer());
+        await using var server = await TestServer.StartAsync(upstream);
+        using (var abort = new CancellationTokenSource())
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/mcp") { Content = new StringContent(Http.Initialize, null, "application/json") };
+            var posting = server.Client.SendAsync(request, abort.Token);
+            var peer = await upstream.NextAsync();
+            await peer.NextJsonAsync();
+            await abort.CancelAsync();
+            await Should.ThrowAsync<OperationCanceledException>(() => posting);
+            await UntilAsync(() => peer.IsDisposed && server.SessionCount == 0);
+        }
+    }
+
+    [Fact]
     public async Task What_came_before_the_stream_was_opened_is_not_lost_and_a_second_stream_takes_over()
     {
         await using var server = await TestServer.StartAsync(_upstream);
@@ -250,13 +304,7 @@ public sealed class StreamableHttpEndpointTests
         _time.Advance(TimeSpan.FromSeconds(50));
         server.SessionCount.ShouldBe(1);
         _time.Advance(TimeSpan.FromSeconds(20));
-        using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (!peer.IsDisposed)
-        {
-            timeout.Token.ThrowIfCancellationRequested();
-            await Task.Yield();
-        }
-
+        await UntilAsync(() => peer.IsDisposed);
         (await server.Client.PostAsync("/mcp", Http.Initialized, session)).StatusCode.ShouldBe(HttpStatusCode.NotFound);
     }
 
@@ -312,6 +360,16 @@ public sealed class StreamableHttpEndpointTests
         await using var events = (await posting).EventsAsync().GetAsyncEnumerator(TestContext.Current.CancellationToken);
         (await events.MoveNextAsync()).ShouldBeFalse();
         (await peer.NextJsonAsync()).ShouldContain("cancelled");
+    }
+
+    private static async Task UntilAsync(Func<bool> condition)
+    {
+        using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        while (!condition())
+        {
+            timeout.Token.ThrowIfCancellationRequested();
+            await Task.Yield();
+        }
     }
 
     private async Task<(string Session, FakePeer Peer)> OpenAsync(TestServer server)

@@ -6,14 +6,28 @@ using Xunit;
 namespace McpProxy.NodePeers.Tests;
 
 /// <summary>
-/// The reference server behind a serving proxy, and the client of the TypeScript SDK 1.x in front of it: directly, and
-/// through a second proxy that turns HTTP back into stdio.
+/// The reference server, over stdio behind a serving proxy or over its own HTTP, and the client of the TypeScript SDK 1.x:
+/// in front of that proxy, or of one that it starts itself and that turns HTTP back into stdio.
 /// </summary>
 public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<EverythingTests.Runs>, IDisposable
 {
+    private const string Server = "@modelcontextprotocol/server-everything";
+
     private Peer? _client;
 
-    public static TheoryData<LegacyWay> Ways => [LegacyWay.StdioOverSse, LegacyWay.StdioOverStreamableHttp, LegacyWay.StreamableHttp, LegacyWay.Sse];
+    public enum Way
+    {
+        StdioOverSse,
+        StdioOverStreamableHttp,
+        StreamableHttp,
+        Sse,
+        StdioToItsSse,
+        StdioToItsStreamableHttp,
+        StreamableHttpToItsSse,
+        SseToItsStreamableHttp,
+    }
+
+    public static TheoryData<Way> Ways => [.. Enum.GetValues<Way>()];
 
     public void Dispose()
     {
@@ -24,7 +38,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_introduces_itself(LegacyWay way)
+    public async Task The_server_introduces_itself(Way way)
     {
         _client = await runs.OfAsync("everything", way);
 
@@ -34,7 +48,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Tools_are_listed(LegacyWay way)
+    public async Task Tools_are_listed(Way way)
     {
         var tools = await SawAsync("tools", way);
 
@@ -44,7 +58,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Resources_are_listed_and_read(LegacyWay way)
+    public async Task Resources_are_listed_and_read(Way way)
     {
         var saw = await SawAsync("resources", way);
 
@@ -54,7 +68,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Prompts_are_listed_and_got(LegacyWay way)
+    public async Task Prompts_are_listed_and_got(Way way)
     {
         var saw = await SawAsync("prompts", way);
 
@@ -63,10 +77,10 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task A_call_is_answered(LegacyWay way) => (await SawAsync("echo", way)).GetString().ShouldBe("Echo: grüße 你好 🎉 \u2028");
+    public async Task A_call_is_answered(Way way) => (await SawAsync("echo", way)).GetString().ShouldBe("Echo: grüße 你好 🎉 \u2028");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Progress_arrives_in_order(LegacyWay way)
+    public async Task Progress_arrives_in_order(Way way)
     {
         var saw = await SawAsync("progress", way);
 
@@ -75,15 +89,15 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_samples_through_the_client(LegacyWay way) =>
+    public async Task The_server_samples_through_the_client(Way way) =>
         (await SawAsync("sampling", way)).GetString()!.ShouldContain("everything heard: Resource trigger-sampling-request context: hello");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_asks_the_user_through_the_client(LegacyWay way) =>
+    public async Task The_server_asks_the_user_through_the_client(Way way) =>
         (await SawAsync("elicitation", way)).GetString()!.ShouldContain("Name: Ada of everything");
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task An_error_arrives_with_its_data(LegacyWay way)
+    public async Task An_error_arrives_with_its_data(Way way)
     {
         var error = await SawAsync("urlElicitation", way);
 
@@ -92,7 +106,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task An_update_of_a_subscribed_resource_arrives(LegacyWay way)
+    public async Task An_update_of_a_subscribed_resource_arrives(Way way)
     {
         var saw = await SawAsync("subscription", way);
 
@@ -100,10 +114,10 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Log_messages_arrive(LegacyWay way) => (await SawAsync("logging", way)).Text("data").ShouldContain("level", Case.Insensitive);
+    public async Task Log_messages_arrive(Way way) => (await SawAsync("logging", way)).Text("data").ShouldContain("level", Case.Insensitive);
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task The_server_gets_the_roots_and_hears_of_their_change(LegacyWay way)
+    public async Task The_server_gets_the_roots_and_hears_of_their_change(Way way)
     {
         var saw = await SawAsync("roots", way);
 
@@ -114,7 +128,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Arguments_are_completed(LegacyWay way)
+    public async Task Arguments_are_completed(Way way)
     {
         var saw = await SawAsync("completion", way);
 
@@ -123,7 +137,7 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
     }
 
     [Theory, MemberData(nameof(Ways))]
-    public async Task Two_clients_with_the_same_ids_get_what_is_theirs(LegacyWay way)
+    public async Task Two_clients_with_the_same_ids_get_what_is_theirs(Way way)
     {
         var pair = await SawAsync("pair", "pair", way);
 
@@ -147,19 +161,20 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
         static int Token(JsonElement client) => client.GetProperty("progress")[0].GetProperty("progressToken").GetInt32();
     }
 
-    private Task<JsonElement> SawAsync(string step, LegacyWay way) => SawAsync("everything", step, way);
+    private Task<JsonElement> SawAsync(string step, Way way) => SawAsync("everything", step, way);
 
-    private async Task<JsonElement> SawAsync(string scenario, string step, LegacyWay way) => await (_client = await runs.OfAsync(scenario, way)).StepAsync(step);
+    private async Task<JsonElement> SawAsync(string scenario, string step, Way way) => await (_client = await runs.OfAsync(scenario, way)).StepAsync(step);
 
-    /// <summary>One client for each way, all on the same serving proxy: what they see does not depend on who asks first.</summary>
+    /// <summary>One client for each way and scenario; servers and serving proxies are shared as they would be in life.</summary>
     public sealed class Runs : IAsyncDisposable
     {
         private readonly Lock _gate = new();
-        private readonly Dictionary<(string, LegacyWay), Task<Peer>> _clients = [];
+        private readonly Dictionary<(string, Way), Task<Peer>> _clients = [];
+        private readonly Dictionary<string, Task<ServingProxy>> _proxies = [];
+        private readonly Dictionary<string, Task<string>> _servers = [];
         private Scene? _scene;
-        private Task<ServingProxy>? _proxy;
 
-        internal Task<Peer> OfAsync(string scenario, LegacyWay way)
+        internal Task<Peer> OfAsync(string scenario, Way way)
         {
             lock (_gate)
             {
@@ -177,11 +192,48 @@ public sealed class EverythingTests(EverythingTests.Runs runs) : IClassFixture<E
             }
         }
 
-        private async Task<Peer> StartAsync(string scenario, LegacyWay way)
+        private async Task<Peer> StartAsync(string scenario, Way way)
         {
             _scene ??= new();
-            _proxy ??= _scene.ServeAsync("--", NodePackages.Node, NodePackages.Program("@modelcontextprotocol/server-everything"), "stdio");
-            return _scene.LegacyClient(scenario, way.RouteTo(await _proxy));
+            return _scene.LegacyClient(scenario, way switch
+            {
+                Way.StdioOverSse => Route.ThroughProxy((await ServeStdioAsync()).SseUrl),
+                Way.StdioOverStreamableHttp => Route.ThroughProxy((await ServeStdioAsync()).StreamableHttpUrl),
+                Way.StreamableHttp => Route.StreamableHttp((await ServeStdioAsync()).StreamableHttpUrl),
+                Way.Sse => Route.Sse((await ServeStdioAsync()).SseUrl),
+                Way.StdioToItsSse => Route.ThroughProxy(await ItsSseAsync()),
+                Way.StdioToItsStreamableHttp => Route.ThroughProxy(await ItsStreamableHttpAsync()),
+                Way.StreamableHttpToItsSse => Route.StreamableHttp((await ServeAsync(await ItsSseAsync())).StreamableHttpUrl),
+                _ => Route.Sse((await ServeAsync(await ItsStreamableHttpAsync())).SseUrl),
+            });
+        }
+
+        private Task<ServingProxy> ServeStdioAsync() => ServeAsync("--", NodePackages.Node, NodePackages.Program(Server), "stdio");
+
+        private Task<string> ItsSseAsync() => ItselfAsync("sse", "Server is running", "/sse");
+
+        private Task<string> ItsStreamableHttpAsync() => ItselfAsync("streamableHttp", "listening on port", "/mcp");
+
+        private Task<ServingProxy> ServeAsync(params string[] arguments)
+        {
+            lock (_gate)
+            {
+                return _proxies.TryGetValue(arguments[0], out var proxy) ? proxy : _proxies[arguments[0]] = _scene!.ServeAsync(arguments);
+            }
+        }
+
+        private Task<string> ItselfAsync(string transport, string isReady, string path)
+        {
+            lock (_gate)
+            {
+                return _servers.TryGetValue(transport, out var url) ? url : _servers[transport] = FreePort.UseAsync(async port =>
+                {
+                    var server = _scene!.Start(
+                        "server", NodePackages.Node, [NodePackages.Program(Server), transport], new Dictionary<string, string>(StringComparer.Ordinal) { ["PORT"] = $"{port}" });
+                    await server.ErrorLineAsync(isReady);
+                    return $"http://127.0.0.1:{port}{path}";
+                });
+            }
         }
     }
 }

@@ -215,10 +215,13 @@ internal sealed class ProxyCommand
             throw new UsageException("--env and --cwd are for a command; with a URL nothing is started");
         }
 
-        var headers = HeaderReader.Read(parsed.GetValue(_header) ?? [], parsed.GetValue(_headerFile) ?? [], environment).ToList();
+        // People paste "Content-Type: application/json" with the rest; it says what is sent anyway.
+        var headers = HeaderReader.Read(parsed.GetValue(_header) ?? [], parsed.GetValue(_headerFile) ?? [], environment)
+            .Where(header => !HttpUpstream.IsOfContent(header.Key)).ToList();
         if (NullIfEmpty(environment("API_ACCESS_TOKEN")) is { } token && !headers.Exists(header => string.Equals(header.Key, "Authorization", StringComparison.OrdinalIgnoreCase)))
         {
-            headers.Add(new("Authorization", $"Bearer {token}"));
+            token = token.Trim();
+            headers.Add(new("Authorization", token.AsSpan().IndexOfAny("\r\n\0") < 0 ? $"Bearer {token}" : throw new UsageException("API_ACCESS_TOKEN has a line break or NUL in it")));
         }
 
         var headersTimeout = parsed.GetValue(_headersTimeout);

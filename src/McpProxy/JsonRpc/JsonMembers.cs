@@ -25,7 +25,7 @@ internal static class JsonMembers
         reader.Read();
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var match = reader.ValueTextEquals(name);
+            var match = NameIs(ref reader, name);
             reader.Read();
             var start = (int)reader.TokenStartIndex;
             reader.Skip();
@@ -36,6 +36,27 @@ internal static class JsonMembers
         }
 
         return found;
+    }
+
+    /// <summary>
+    /// Whether the property name or string that a reader stands on is this one. Text with a lone surrogate, which is
+    /// valid JSON and no Unicode, equals nothing.
+    /// </summary>
+    public static bool NameIs(ref Utf8JsonReader reader, ReadOnlySpan<byte> name)
+    {
+        if (!reader.ValueIsEscaped)
+        {
+            return reader.ValueSpan.SequenceEqual(name);
+        }
+
+        try
+        {
+            return reader.ValueTextEquals(name);
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
     }
 
     /// <summary>The value of a JSON string; null when the text is not a string.</summary>

@@ -173,9 +173,8 @@ public readonly struct JsonRpcMessage
             return inner;
         }
 
-        var reader = new Utf8JsonReader(quoted);
-        reader.Read();
-        return Encoding.UTF8.GetBytes(reader.GetString() ?? "");
+        // A name with a lone surrogate is nobody's method; its own text says so as well as any other.
+        return JsonMembers.AsString(quoted.ToArray()) is { } text ? Encoding.UTF8.GetBytes(text) : inner;
     }
 
     private static ReadOnlyMemory<byte> Trim(ReadOnlyMemory<byte> utf8)
@@ -235,7 +234,7 @@ public readonly struct JsonRpcMessage
                 var type = reader.TokenType;
                 if (member == Member.Version)
                 {
-                    _versionIsTwo = type == JsonTokenType.String && reader.ValueTextEquals("2.0"u8);
+                    _versionIsTwo = type == JsonTokenType.String && JsonMembers.NameIs(ref reader, "2.0"u8);
                 }
 
                 reader.Skip();
@@ -291,12 +290,12 @@ public readonly struct JsonRpcMessage
         }
 
         private static Member MemberOf(ref Utf8JsonReader reader) =>
-            reader.ValueTextEquals("jsonrpc"u8) ? Member.Version
-            : reader.ValueTextEquals("id"u8) ? Member.Id
-            : reader.ValueTextEquals("method"u8) ? Member.Method
-            : reader.ValueTextEquals("params"u8) ? Member.Params
-            : reader.ValueTextEquals("result"u8) ? Member.Result
-            : reader.ValueTextEquals("error"u8) ? Member.Error
+            JsonMembers.NameIs(ref reader, "jsonrpc"u8) ? Member.Version
+            : JsonMembers.NameIs(ref reader, "id"u8) ? Member.Id
+            : JsonMembers.NameIs(ref reader, "method"u8) ? Member.Method
+            : JsonMembers.NameIs(ref reader, "params"u8) ? Member.Params
+            : JsonMembers.NameIs(ref reader, "result"u8) ? Member.Result
+            : JsonMembers.NameIs(ref reader, "error"u8) ? Member.Error
             : Member.Other;
 
         private enum Member

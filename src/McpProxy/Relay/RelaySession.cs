@@ -52,7 +52,7 @@ public sealed partial class RelaySession
             {
                 end = new(ByUpstream: false, downstream.IsCompleted ? await downstream : new(ConnectionEndReason.Closed, "closed"));
                 LogClientEnded(end.End.Detail);
-                await RefuseServerRequestsAsync("the client is gone");
+                await WithinAsync(RefuseServerRequestsAsync("the client is gone"));
                 if (end.End.Reason == ConnectionEndReason.PeerClosed)
                 {
                     await DrainAsync(upstream, cancellationToken);
@@ -110,21 +110,27 @@ public sealed partial class RelaySession
         _fromClient.Settle(pending.Count(request => !request.IsListen));
     }
 
-    /// <summary>Answers what is left when the session ends; a client that no longer reads does not keep it from ending.</summary>
-    private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    /// <summary>Waits, but not for a peer that does not read.</summary>
+    private async Task WithinAsync(Task sending)
     {
         try
         {
-            // On another thread: writing to a pipe that nobody reads blocks.
-            var answering = pending.Count == 0 ? Task.CompletedTask : Task.Run(() => AnswerPendingAsync(pending, reason, graceful));
-
-            // And what the server answered last may still be on its way out.
-            await Task.WhenAll(answering, _fromClient.DrainedAsync()).WaitAsync(s_lastAnswersTimeout, _time);
+            await sending.WaitAsync(s_lastAnswersTimeout, _time);
         }
         catch (TimeoutException)
         {
             LogNotRead();
         }
+    }
+
+    /// <summary>Answers what is left when the session ends; a client that no longer reads does not keep it from ending.</summary>
+    private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    {
+        // On another thread: writing to a pipe that nobody reads blocks.
+        var answering = pending.Count == 0 ? Task.CompletedTask : Task.Run(() => AnswerPendingAsync(pending, reason, graceful));
+
+        // And what the server answered last may still be on its way out.
+        await WithinAsync(Task.WhenAll(answering, _fromClient.DrainedAsync()));
     }
 
     private async Task RefuseServerRequestsAsync(string reason)
@@ -279,6 +285,17 @@ public sealed partial class RelaySession
             : related;
     }
 
+    /// <summary>A defect of ours costs one message, not the session: who waits for it is told.</summary>
+    private async ValueTask ReportDefectAsync(Exception exception, JsonRpcMessage message, IConnection waiting, int removed)
+    {
+        LogDefect(exception, message);
+        if (removed >= 0)
+        {
+            await waiting.SendAsync(JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.InternalError, "the proxy failed to pass the message on"), message.Id, CancellationToken.None);
+            _fromClient.Settle(removed);
+        }
+    }
+
     /// <summary>Answers input that was no message: to whoever waits for it when it was meant as a response, else to its sender.</summary>
     private async ValueTask AnswerFaultAsync(JsonRpcFault fault, IConnection sender, IConnection other, PendingRequests asked, CancellationToken cancellationToken)
     {
@@ -303,7 +320,7 @@ public sealed partial class RelaySession
     [LoggerMessage(Level = LogLevel.Warning, Message = "Requests were still unanswered {Seconds} s after the end of input")]
     private partial void LogDrainTimeout(double seconds);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The client does not read: the last answers were not delivered")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "A peer does not read: the last messages were not delivered")]
     private partial void LogNotRead();
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered ({Reason}): {Message}")]
@@ -312,10 +329,22 @@ public sealed partial class RelaySession
     [LoggerMessage(Level = LogLevel.Warning, Message = "Received something that is no message: {Problem}")]
     private partial void LogFault(string problem);
 
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while relaying {Message}")]
+    private partial void LogDefect(Exception exception, JsonRpcMessage message);
+
     private sealed class FromDownstream(RelaySession session) : IMessageReceiver
     {
-        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            session.FromClientAsync(message, cancellationToken);
+        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            try
+            {
+                await session.FromClientAsync(message, cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Request ? session._fromClient.Remove(message.Id) : -1);
+            }
+        }
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._downstream, session._upstream, session._fromServer, cancellationToken);
@@ -326,8 +355,17 @@ public sealed partial class RelaySession
 
     private sealed class FromUpstream(RelaySession session) : IMessageReceiver
     {
-        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            session.FromServerAsync(message, related, cancellationToken);
+        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            try
+            {
+                await session.FromServerAsync(message, related, cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Response ? session._fromClient.Remove(message.Id) : -1);
+            }
+        }
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._upstream, session._downstream, session._fromClient, cancellationToken);

@@ -14,6 +14,8 @@ namespace McpProxy.Relay;
 /// <param name="logger">Where it logs.</param>
 public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger = null) : IUpstream, IAsyncDisposable
 {
+    private static readonly TimeSpan s_leaveTimeout = TimeSpan.FromSeconds(1);
+
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
     private readonly Lock _gate = new();
     private readonly Dictionary<long, Route> _routes = [];
@@ -100,12 +102,24 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
             }
         }
 
-        foreach (var id in abandoned)
+        if (abandoned.Count == 0 || _shared is not { } shared)
         {
-            if (_shared is { } shared)
+            return;
+        }
+
+        // Bounded: a server that does not read must not keep a client's session from ending.
+        using var timeout = new CancellationTokenSource(s_leaveTimeout);
+        try
+        {
+            foreach (var id in abandoned)
             {
-                await shared.Connection.SendAsync(JsonRpcWriter.Cancelled(JsonRpcId.FromNumber(id), "the client is gone"), default, CancellationToken.None);
+                await shared.Connection.SendAsync(JsonRpcWriter.Cancelled(JsonRpcId.FromNumber(id), "the client is gone"), default, timeout.Token)
+                    .AsTask().WaitAsync(timeout.Token);
             }
+        }
+        catch (OperationCanceledException)
+        {
+            LogLeftBehind(Name, abandoned.Count);
         }
     }
 
@@ -129,13 +143,26 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
     {
         // Started under the lock, which its end takes again.
         await Task.Yield();
-        var end = await shared.Connection.RunAsync(new Receiver(this), _closing.Token);
+        ConnectionEnd end;
+        try
+        {
+            end = await shared.Connection.RunAsync(new Receiver(this), _closing.Token);
+        }
+        catch (Exception e)
+        {
+            // A defect of ours must not leave every client waiting for a server that is not read any more.
+            LogDefect(e, Name);
+            end = new(ConnectionEndReason.TransportFailed, "the proxy failed to read the server");
+        }
+
         List<Route> orphans;
         lock (_gate)
         {
             // The next request starts a server anew.
             _shared = _shared == shared && !_closing.IsCancellationRequested ? null : _shared;
-            orphans = [.. _routes.Values];
+
+            // When it is this side that closes, the sessions end by themselves, each in its own way.
+            orphans = _closing.IsCancellationRequested ? [] : [.. _routes.Values];
             _routes.Clear();
         }
 
@@ -301,8 +328,14 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
 
     private static ReadOnlyMemory<byte> Text(long id) => JsonRpcId.FromNumber(id).Utf8Text;
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} does not read: {Count} requests of a client that is gone could not be cancelled")]
+    private partial void LogLeftBehind(string name, int count);
+
     [LoggerMessage(Level = LogLevel.Debug, Message = "The shared connection to {Name} ended: {Detail}")]
     private partial void LogEnded(string name, string detail);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while relaying from {Name}")]
+    private partial void LogDefect(Exception exception, string name);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered, it cannot be told to whom it belongs: {Message}")]
     private partial void LogDropped(JsonRpcMessage message);
@@ -319,7 +352,21 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
 
     private sealed class Receiver(SharedUpstream shared) : IMessageReceiver
     {
-        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) => shared.ReceiveAsync(message);
+        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            try
+            {
+                await shared.ReceiveAsync(message);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                shared.LogDefect(e, shared.Name);
+                if (message.Kind == JsonRpcMessageKind.Response && shared.Remove(message.Id) is { } route)
+                {
+                    await route.Lane.DeliverAsync(JsonRpcWriter.Error(route.Id, JsonRpcErrorCode.InternalError, "the proxy failed to pass the answer on"), route.Id);
+                }
+            }
+        }
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => !fault.IsResponse || shared.Remove(fault.Id) is not { } route
             ? ValueTask.CompletedTask

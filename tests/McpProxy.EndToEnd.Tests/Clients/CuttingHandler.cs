@@ -1,23 +1,24 @@
+using McpProxy.EndToEnd.Tests.Programs;
+
 namespace McpProxy.EndToEnd.Tests.Clients;
 
-/// <summary>Breaks event streams that answer a POST, after their first event, while it is told to.</summary>
+/// <summary>Breaks the next event stream that answers a POST, after its first event, when it is told to.</summary>
 internal sealed class CuttingHandler() : DelegatingHandler(new SocketsHttpHandler())
 {
-    private int _cuts;
+    private readonly TaskCompletionSource _cut = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private int _armed;
 
-    /// <summary>How many of the next streams to break.</summary>
-    public int CutsLeft
-    {
-        get => Volatile.Read(ref _cuts);
-        set => Volatile.Write(ref _cuts, value);
-    }
+    /// <summary>Completes when the stream is broken.</summary>
+    public Task CutAsync => _cut.Task.Within("the cut of a response stream");
+
+    public void CutNext() => Volatile.Write(ref _armed, 1);
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         var response = await base.SendAsync(request, cancellationToken);
-        if (request.Method == HttpMethod.Post && response.Content.Headers.ContentType?.MediaType == "text/event-stream" && Interlocked.Decrement(ref _cuts) >= 0)
+        if (request.Method == HttpMethod.Post && response.Content.Headers.ContentType?.MediaType == "text/event-stream" && Interlocked.Exchange(ref _armed, 0) == 1)
         {
-            var broken = new StreamContent(new CutStream(await response.Content.ReadAsStreamAsync(cancellationToken)));
+            var broken = new StreamContent(new CutStream(await response.Content.ReadAsStreamAsync(cancellationToken), _cut));
             broken.Headers.ContentType = response.Content.Headers.ContentType;
             response.Content = broken;
         }
@@ -26,7 +27,7 @@ internal sealed class CuttingHandler() : DelegatingHandler(new SocketsHttpHandle
     }
 
     /// <summary>Ends after the first blank line, and takes the connection down with it.</summary>
-    private sealed class CutStream(Stream inner) : Stream
+    private sealed class CutStream(Stream inner, TaskCompletionSource done) : Stream
     {
         private bool _cut;
         private byte _last;
@@ -55,6 +56,7 @@ internal sealed class CuttingHandler() : DelegatingHandler(new SocketsHttpHandle
             if (_cut)
             {
                 await inner.DisposeAsync();
+                done.TrySetResult();
             }
 
             return 1;

@@ -88,6 +88,19 @@ public sealed class TestClient : IAsyncDisposable
         return Sdk.CallToolAsync(new CallToolRequestParams { Name = tool, Arguments = members, Meta = meta }, cancellationToken).Within($"the answer to {tool}");
     }
 
+    /// <summary>Opens a stream of changes (modern era), for which the SDK's client has no method of its own: a request that stays open.</summary>
+    public Task<JsonRpcResponse> ListenAsync(string id, string uri, CancellationToken cancellationToken = default) => Sdk.SendRequestAsync(
+        new()
+        {
+            Id = new(id),
+            Method = RequestMethods.SubscriptionsListen,
+            Params = new JsonObject { ["notifications"] = new JsonObject { ["toolsListChanged"] = true, ["resourceSubscriptions"] = new JsonArray(uri) } },
+        },
+        cancellationToken);
+
+    /// <summary>The listen request that a notification belongs to.</summary>
+    public static string? SubscriptionOf(JsonNode? parameters) => parameters?["_meta"]?[MetaKeys.SubscriptionId]?.ToString();
+
     /// <summary>Gives a request up.</summary>
     /// <param name="id">The request's id.</param>
     /// <param name="giveUp">The source of the token that the request was made with.</param>

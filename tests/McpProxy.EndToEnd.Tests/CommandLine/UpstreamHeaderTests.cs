@@ -17,6 +17,16 @@ public sealed class UpstreamHeaderTests(ITestOutputHelper output) : EndToEndTest
     }
 
     [Fact]
+    public async Task Secret_is_never_logged()
+    {
+        await using var listener = await RecordingListener.StartAsync();
+
+        var proxy = await ExchangeAsync(listener, ["--log-level", "trace", "--header", "X-Key: hunter2", $"{listener.Url}?key=hunter3"], new() { ["API_ACCESS_TOKEN"] = "hunter4" });
+
+        proxy.Errors.ToString().ShouldNotContain("hunter");
+    }
+
+    [Fact]
     public async Task Header_option_wins_over_the_token_of_the_environment()
     {
         await using var listener = await RecordingListener.StartAsync();
@@ -71,7 +81,7 @@ public sealed class UpstreamHeaderTests(ITestOutputHelper output) : EndToEndTest
         listener.Values("Authorization").ShouldAllBe(value => value == "Bearer some-access-token");
     }
 
-    private async Task ExchangeAsync(RecordingListener listener, string[] words, Dictionary<string, string?> environment)
+    private async Task<Proxy> ExchangeAsync(RecordingListener listener, string[] words, Dictionary<string, string?> environment)
     {
         var proxy = Own(Proxy.Start(words, environment));
         await proxy.SendAsync(Messages.Initialize(1));
@@ -83,5 +93,6 @@ public sealed class UpstreamHeaderTests(ITestOutputHelper output) : EndToEndTest
         (await proxy.ExitAsync()).ShouldBe(0);
 
         listener.Methods.ShouldBe(["DELETE", "GET", "POST"], ignoreOrder: true, "a whole session was seen");
+        return proxy;
     }
 }

@@ -48,6 +48,43 @@ public sealed class HttpClientTests(ITestOutputHelper output) : EndToEndTest(out
     }
 
     [Theory]
+    [InlineData(Transport.Stdio)]
+    [InlineData(Transport.StreamableHttp)]
+    public async Task Two_modern_clients_do_not_hear_of_each_other(Transport upstream)
+    {
+        var proxy = Own(Proxy.Start(["--port", "0", .. await TargetAsync(upstream, Era.Modern)]));
+        var url = await proxy.ListeningAsync(Transport.StreamableHttp);
+        var clients = await Task.WhenAll(Enumerable.Range(0, 2).Select(_ => TestClient.ConnectAsync(TestClient.Http(url, Transport.StreamableHttp), "2026-07-28")));
+        Own(clients[0]);
+        Own(clients[1]);
+
+        // They share one server, under the same request ids, progress tokens and subscription ids.
+        await Task.WhenAll(clients.Select(async (client, number) =>
+        {
+            _ = client.ListenAsync("listen", $"test://item/{number}");
+            await client.NotificationAsync(NotificationMethods.SubscriptionsAcknowledgedNotification, parameters => TestClient.SubscriptionOf(parameters) == "listen");
+            var result = await client.CallAsync("progress", new { count = 20 + number }, new JsonObject { ["progressToken"] = "same" });
+            result.IsError.ShouldNotBe(true);
+            await client.CallAsync("log", new { text = $"client {number}", count = 20 }, new JsonObject { [RecordingTransport.LogLevelPlaceholder] = "info" });
+            (await client.TextAsync("interview")).ShouldStartWith(TestClient.UserName);
+        }));
+        for (var number = 0; number < 2; number++)
+        {
+            await clients[1 - number].TextAsync("change", new { name = $"added-{number}", uri = $"test://item/{number}" });
+        }
+
+        for (var number = 0; number < 2; number++)
+        {
+            await clients[number].NotificationAsync(NotificationMethods.ResourceUpdatedNotification, parameters => TestClient.SubscriptionOf(parameters) == "listen");
+            clients[number].Notifications(NotificationMethods.ResourceUpdatedNotification).Select(notification => notification.Params!["uri"]!.GetValue<string>()).ShouldBe([$"test://item/{number}"]);
+            clients[number].Notifications(NotificationMethods.ProgressNotification).Count().ShouldBe(20 + number);
+            clients[number].Notifications(NotificationMethods.LoggingMessageNotification)
+                .Select(notification => notification.Params!["data"]!.GetValue<string>())
+                .ShouldBe(Enumerable.Range(1, 20).Select(i => $"client {number} {i}"));
+        }
+    }
+
+    [Theory]
     [InlineData(Transport.Sse)]
     [InlineData(Transport.StreamableHttp)]
     public async Task Client_that_leaves_takes_its_child_along_and_nothing_else(Transport downstream)
@@ -95,7 +132,7 @@ public sealed class HttpClientTests(ITestOutputHelper output) : EndToEndTest(out
         second.Errors.ToString().ShouldContain(port.ToString(CultureInfo.InvariantCulture));
     }
 
-    private async Task<string[]> TargetAsync(Transport upstream) => upstream == Transport.Stdio
-        ? [.. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)]
-        : [Own(await TestServer.StartAsync(Era.Legacy)).At(upstream).AbsoluteUri];
+    private async Task<string[]> TargetAsync(Transport upstream, Era era = Era.Legacy) => upstream == Transport.Stdio
+        ? [.. Proxy.ChildOptions, "--", .. TestServer.Command(era)]
+        : [Own(await TestServer.StartAsync(era)).At(upstream).AbsoluteUri];
 }

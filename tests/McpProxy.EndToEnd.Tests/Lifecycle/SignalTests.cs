@@ -22,15 +22,17 @@ public sealed class SignalTests(ITestOutputHelper output) : EndToEndTest(output)
         return ValueTask.CompletedTask;
     }
 
-    [Fact]
-    public async Task Stubborn_children_are_gone_after_a_stdio_session()
+    [Theory]
+    [InlineData(PosixSignals.Terminate)]
+    [InlineData(PosixSignals.Interrupt)]
+    public async Task Stubborn_children_are_gone_after_a_stdio_session(int signal)
     {
         var proxy = Own(Proxy.Start(["--", "sh", "-c", Stubborn]));
         var processes = await StubbornProcessesAsync(proxy);
 
-        proxy.Terminate();
+        PosixSignals.Send(proxy.Id, signal);
 
-        await proxy.ExitAsync();
+        (await proxy.ExitAsync()).ShouldBe(0);
         await GoneAsync(processes);
     }
 

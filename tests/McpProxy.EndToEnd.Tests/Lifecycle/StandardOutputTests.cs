@@ -38,6 +38,16 @@ public sealed class StandardOutputTests(ITestOutputHelper output) : EndToEndTest
         proxy.Errors.Lines.ShouldContain(line => line.Contains("Server is starting...", StringComparison.Ordinal));
     }
 
+    [Fact]
+    public async Task Flood_on_the_childs_standard_error_stops_nothing()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "needs a POSIX shell");
+        var proxy = Own(Proxy.Start(
+            [.. Proxy.ChildOptions, "--", "sh", "-c", "head -c 3000000 /dev/zero | tr '\\0' x >&2; yes | head -n 100000 >&2; exec \"$@\"", "sh", .. TestServer.Command(Era.Legacy)]));
+
+        await ExchangeAsync(proxy);
+    }
+
     [Theory]
     [InlineData("""{"jsonrpc":"2.0","method":"x/y","params":{"text":"é 漢 😀 \u2028\u00e9 </script>","n":1.0,"big":123456789012345678901234567890,"e":1E400}}""")]
     [InlineData("{\"jsonrpc\":\"2.0\",\"method\":\"x/y\",\"params\":{\"text\":\"raw \u2028 \u2029 \ufeff\"}}")]

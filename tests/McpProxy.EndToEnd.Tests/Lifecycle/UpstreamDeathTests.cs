@@ -5,6 +5,7 @@ using McpProxy.EndToEnd.Tests.Clients;
 using McpProxy.EndToEnd.Tests.Matrix;
 using McpProxy.EndToEnd.Tests.Programs;
 using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
 
 namespace McpProxy.EndToEnd.Tests.Lifecycle;
 
@@ -35,10 +36,10 @@ public sealed class UpstreamDeathTests(ITestOutputHelper output) : EndToEndTest(
         await proxy.SendAsync(Messages.Call(3, "ask_port", new { port = gate.Port }));
         await gate.CallArrivedAsync();
 
-        PosixSignals.Send(child, 9);
+        PosixSignals.Send(child, PosixSignals.Kill);
 
         (await proxy.AnswerAsync(3))["error"]!["message"]!.GetValue<string>().ShouldContain("signal 9");
-        (await proxy.ExitAsync()).ShouldBe(128 + 9);
+        (await proxy.ExitAsync()).ShouldBe(128 + PosixSignals.Kill);
     }
 
     [Theory]
@@ -69,6 +70,22 @@ public sealed class UpstreamDeathTests(ITestOutputHelper output) : EndToEndTest(
 
         error.Message.ShouldContain("code 7");
         (await client.TextAsync("echo", new { text = "again" })).ShouldBe("again");
+    }
+
+    [Fact]
+    public async Task Listener_hears_of_the_death_of_a_shared_child()
+    {
+        var proxy = Own(Proxy.Start(["--port", "0", .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Modern)]));
+        var client = Own(await TestClient.ConnectAsync(TestClient.Http(await proxy.ListeningAsync(Transport.StreamableHttp), Transport.StreamableHttp), "2026-07-28"));
+        var listening = client.ListenAsync("listen", "test://watched");
+        await client.NotificationAsync(NotificationMethods.SubscriptionsAcknowledgedNotification, _ => true);
+
+        await Should.ThrowAsync<McpProtocolException>(() => client.CallAsync("exit", new { code = 7 }));
+
+        // An error or an orderly end: either tells the client to listen again, silence would not.
+        await Task.WhenAny(listening).Within("the end of the listen request");
+        _ = client.ListenAsync("listen again", "test://watched");
+        await client.NotificationAsync(NotificationMethods.SubscriptionsAcknowledgedNotification, parameters => TestClient.SubscriptionOf(parameters) == "listen again");
     }
 
     [Theory]

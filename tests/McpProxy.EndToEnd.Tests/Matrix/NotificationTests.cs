@@ -94,15 +94,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
         var id = TestClient.NewKey("listen");
         using var stop = new CancellationTokenSource();
 
-        // The SDK's client has no method for this: a request that stays open, under an id of our own choice.
-        var listening = client.Sdk.SendRequestAsync(
-            new()
-            {
-                Id = new(id),
-                Method = RequestMethods.SubscriptionsListen,
-                Params = new JsonObject { ["notifications"] = new JsonObject { ["toolsListChanged"] = true, ["resourceSubscriptions"] = new JsonArray(watched) } },
-            },
-            stop.Token);
+        var listening = client.ListenAsync(id, watched, stop.Token);
         var acknowledged = await client.NotificationAsync(NotificationMethods.SubscriptionsAcknowledgedNotification, IsOurs);
         acknowledged.Params!["notifications"]!["toolsListChanged"]!.GetValue<bool>().ShouldBeTrue();
 
@@ -119,7 +111,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
         await Should.ThrowAsync<OperationCanceledException>(() => listening.Within("the end of the listen request"));
         (await client.TextAsync("was_cancelled", new { key = watched })).ShouldBe("true");
 
-        bool IsOurs(JsonNode? parameters) => parameters?["_meta"]?[MetaKeys.SubscriptionId]?.ToString() == id;
+        bool IsOurs(JsonNode? parameters) => TestClient.SubscriptionOf(parameters) == id;
     }
 
     private static string? UriOf(JsonNode? parameters) => parameters?["uri"]?.GetValue<string>();

@@ -23,19 +23,20 @@ public sealed class RunningCell : IAsyncDisposable
     /// <param name="downstream">How the client reaches the proxy.</param>
     /// <param name="target">What the proxy is told to connect to: a URL, or <c>--</c> and a command.</param>
     /// <param name="protocolVersion">The client's only revision; null to let the SDK find one.</param>
-    public static async Task<RunningCell> StartAsync(Transport downstream, IReadOnlyList<string> target, string? protocolVersion)
+    /// <param name="options">Further options of the proxy.</param>
+    public static async Task<RunningCell> StartAsync(Transport downstream, IReadOnlyList<string> target, string? protocolVersion, params string[] options)
     {
-        string[] options = target[0] == "--" ? [.. Proxy.ChildOptions, .. target] : [.. target];
+        string[] words = target[0] == "--" ? ["--debug", .. options, .. Proxy.ChildOptions, .. target] : ["--debug", .. options, .. target];
         Proxy? proxy = null;
         var errors = new OutputLog();
         try
         {
             if (downstream == Transport.Stdio)
             {
-                return new(await TestClient.ConnectAsync(TestClient.Stdio(["--debug", .. options], errors), protocolVersion), null, errors);
+                return new(await TestClient.ConnectAsync(TestClient.Stdio(words, errors), protocolVersion), null, errors);
             }
 
-            proxy = Proxy.Start(["--debug", "--port", "0", .. options]);
+            proxy = Proxy.Start(["--port", "0", .. words]);
             errors = proxy.Errors;
             var client = await TestClient.ConnectAsync(TestClient.Http(await proxy.ListeningAsync(downstream), downstream), protocolVersion);
             return new(client, proxy, errors);
@@ -53,12 +54,21 @@ public sealed class RunningCell : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Client.DisposeAsync().AsTask().Within("the end of the client");
-        if (_proxy is not null)
+        try
         {
-            _proxy.Terminate();
-            await _proxy.ExitAsync();
-            await _proxy.DisposeAsync();
+            await Client.DisposeAsync().AsTask().Within("the end of the client");
+            if (_proxy is not null)
+            {
+                _proxy.Terminate();
+                await _proxy.ExitAsync();
+            }
+        }
+        finally
+        {
+            if (_proxy is not null)
+            {
+                await _proxy.DisposeAsync();
+            }
         }
     }
 }

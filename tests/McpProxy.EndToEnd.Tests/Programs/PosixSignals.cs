@@ -6,11 +6,13 @@ namespace McpProxy.EndToEnd.Tests.Programs;
 /// <summary>Signals, which .NET can receive but not send.</summary>
 internal static partial class PosixSignals
 {
+    public const int Interrupt = 2;
+    public const int Kill = 9;
     public const int Terminate = 15;
 
     public static void Send(int processId, int signal)
     {
-        if (Kill(processId, signal) != 0)
+        if (SendTo(processId, signal) != 0)
         {
             throw new Win32Exception(Marshal.GetLastPInvokeError());
         }
@@ -31,7 +33,7 @@ internal static partial class PosixSignals
         }
     }
 
-    public static bool IsAlive(int processId) => Kill(processId, 0) == 0 && !IsZombie(processId);
+    public static bool IsAlive(int processId) => SendTo(processId, 0) == 0 && !IsZombie(processId);
 
     /// <summary>Where nobody collects orphans (a container without an init), the dead stay listed.</summary>
     private static bool IsZombie(int processId)
@@ -48,5 +50,5 @@ internal static partial class PosixSignals
     }
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
-    private static partial int Kill(int processId, int signal);
+    private static partial int SendTo(int processId, int signal);
 }

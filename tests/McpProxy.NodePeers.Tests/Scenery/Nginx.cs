@@ -1,7 +1,3 @@
-using System.Net;
-using System.Net.Sockets;
-using Xunit.Sdk;
-
 namespace McpProxy.NodePeers.Tests.Scenery;
 
 /// <summary>nginx in front of a serving proxy, with the settings that it has by default.</summary>
@@ -14,27 +10,16 @@ internal static class Nginx
 
     /// <summary>Serves a proxy under a path.</summary>
     /// <returns>The address that clients use in place of the proxy's own.</returns>
-    public static async Task<string> StartAsync(Scene scene, string path, string upstream, DirectoryInfo directory)
+    public static Task<string> StartAsync(Scene scene, string path, string upstream, DirectoryInfo directory) => FreePort.UseAsync(async port =>
     {
-        for (var attempt = 1; ; attempt++)
-        {
-            // Someone else may take the port between here and there.
-            var port = FreePort();
-            var configuration = Path.Combine(directory.FullName, $"nginx-{port}.conf");
-            await File.WriteAllTextAsync(configuration, Configuration(port, path, upstream, directory.FullName));
-            var nginx = scene.Start("nginx", s_program!, "-p", directory.FullName, "-e", "stderr", "-c", configuration);
-            try
-            {
-                // It says so when its sockets are bound.
-                await nginx.ErrorLineAsync("event method");
-                return $"http://127.0.0.1:{port}{path}";
-            }
-            catch (XunitException) when (attempt < 3)
-            {
-                await nginx.DisposeAsync();
-            }
-        }
-    }
+        var configuration = Path.Combine(directory.FullName, $"nginx-{port}.conf");
+        await File.WriteAllTextAsync(configuration, Configuration(port, path, upstream, directory.FullName));
+        var nginx = scene.Start("nginx", s_program!, "-p", directory.FullName, "-e", "stderr", "-c", configuration);
+
+        // It says so when its sockets are bound.
+        await nginx.ErrorLineAsync("event method");
+        return $"http://127.0.0.1:{port}{path}";
+    });
 
     private static string Configuration(int port, string path, string upstream, string directory) => $$"""
         daemon off;
@@ -57,11 +42,4 @@ internal static class Nginx
             }
         }
         """;
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
-    }
 }

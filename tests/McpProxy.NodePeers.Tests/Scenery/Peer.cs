@@ -30,7 +30,7 @@ internal sealed class Peer : IAsyncDisposable
 
     public int Id => _process.Id;
 
-    public static Peer Start(string name, string program, params IEnumerable<string> arguments)
+    public static Peer Start(string name, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
     {
         var start = new ProcessStartInfo(program, arguments)
         {
@@ -39,6 +39,11 @@ internal sealed class Peer : IAsyncDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+        foreach (var (variable, value) in environment)
+        {
+            start.Environment[variable] = value;
+        }
+
         return new(name, Process.Start(start)!);
     }
 

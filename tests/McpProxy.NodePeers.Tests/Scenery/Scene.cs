@@ -33,9 +33,12 @@ internal sealed class Scene : IAsyncDisposable
     public Task<ServingProxy> ServeAsync(params IEnumerable<string> arguments) =>
         ServingProxy.ListeningAsync(Start("serving proxy", ProxyProgram.Path, ["--port", "0", .. arguments]));
 
-    public Peer Start(string name, string program, params IEnumerable<string> arguments)
+    public Peer Start(string name, string program, params IEnumerable<string> arguments) =>
+        Start(name, program, arguments, new Dictionary<string, string>(StringComparer.Ordinal));
+
+    public Peer Start(string name, string program, IEnumerable<string> arguments, IReadOnlyDictionary<string, string> environment)
     {
-        var peer = Peer.Start(name, program, arguments);
+        var peer = Peer.Start(name, program, arguments, environment);
         lock (_gate)
         {
             _peers.Add(peer);

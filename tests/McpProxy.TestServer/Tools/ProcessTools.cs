@@ -3,6 +3,8 @@ using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
 using ModelContextProtocol.Server;
 
 namespace McpProxy.TestServer.Tools;
@@ -34,8 +36,13 @@ internal sealed class ProcessTools(IServiceProvider services)
 
     [McpServerTool(Name = "ask_port")]
     [Description("Connects to a port of this machine and gives back what it says: whoever listens there decides when the call ends.")]
-    public static async Task<string> AskPortAsync(int port, CancellationToken cancellationToken)
+    public static async Task<string> AskPortAsync(RequestContext<CallToolRequestParams> context, int port, CancellationToken cancellationToken)
     {
+        if (context.Params!.ProgressToken is { } token)
+        {
+            await context.Server.NotifyProgressAsync(token, new ProgressNotificationValue { Progress = 1, Message = "asking" }, cancellationToken: cancellationToken);
+        }
+
         using var client = new TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, port, cancellationToken);
         using var reader = new StreamReader(client.GetStream());

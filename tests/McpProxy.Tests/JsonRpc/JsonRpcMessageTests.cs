@@ -37,6 +37,42 @@ public sealed class JsonRpcMessageTests
     }
 
     [Theory]
+    [InlineData("""{"jsonrpc":"2.0","id":2,"method":"b","\ud800":1}""")]
+    [InlineData("""{"jsonrpc":"2.0","id":2,"method":"\ud800"}""")]
+    [InlineData("""{"jsonrpc":"2.0","id":"\ud800","method":"b","params":{"\ud800":1,"progressToken":1,"_meta":{"\udfff":"io.modelcontextprotocol/protocolVersion"}}}""")]
+    public void Text_that_is_no_unicode_is_passed_on_like_any_other(string json)
+    {
+        var message = Parse(json);
+        message.Kind.ShouldBe(JsonRpcMessageKind.Request);
+        message.Is("b"u8).ShouldBe(json.Contains("\"b\"", StringComparison.Ordinal));
+        message.IsModern().ShouldBeFalse();
+        message.ProgressToken().IsNone.ShouldBeTrue();
+        Text(message.Utf8).ShouldBe(json);
+    }
+
+    [Theory]
+    [InlineData("""{"jsonrpc":"\ud800","id":2,"method":"b"}""")]
+    public void A_version_that_is_no_unicode_is_an_invalid_request(string json)
+    {
+        JsonRpcMessage.TryParse(Encoding.UTF8.GetBytes(json), out _, out var fault).ShouldBeFalse();
+        fault.Code.ShouldBe(JsonRpcErrorCode.InvalidRequest);
+    }
+
+    [Theory]
+    [InlineData("""{"jsonrpc":"2.0","id":1x,"method":"a" """, "")]
+    [InlineData("""{"jsonrpc":"2.0","id":"a\u0001","result":{} """, "\"a\\u0001\"")]
+    [InlineData("""{"result":[{"id":4}],"id":7,"broken """, "7")]
+    [InlineData("""{"id":[1],"result":1}""", "")]
+    public void The_id_of_a_message_that_cannot_be_read_is_taken_only_if_it_is_one(string json, string id)
+    {
+        var scanner = new EnvelopeScanner();
+        scanner.Read(Encoding.UTF8.GetBytes(json));
+        var fault = scanner.Fault(JsonRpcErrorCode.ParseError, "x");
+        fault.Id.ToString().ShouldBe(id);
+        JsonRpcWriter.Error(fault).IsError.ShouldBeTrue();
+    }
+
+    [Theory]
     [InlineData("garbage", JsonRpcErrorCode.ParseError, "")]
     [InlineData("", JsonRpcErrorCode.ParseError, "")]
     [InlineData("{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"x\"", JsonRpcErrorCode.ParseError, "")]

@@ -54,6 +54,22 @@ public sealed class ChildProcessConnectionTests
     }
 
     [Fact]
+    public async Task An_answer_that_is_broken_is_an_error_and_not_a_wait()
+    {
+        SkipOnWindows();
+        var client = new FakePeer();
+        var session = Run(client, Connect("/bin/sh", "-c", """
+            read line; printf '{"jsonrpc":"2.0","id":1,"result":"\351"}\n'; read line; printf '{"jsonrpc":"2.0","id":2,"result":{oops}}\n'; read line
+            """));
+        await client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"x"}""");
+        (await client.NextJsonAsync()).ShouldContain("\"id\":1,\"error\"");
+        await client.SayAsync("""{"jsonrpc":"2.0","id":2,"method":"x"}""");
+        (await client.NextJsonAsync()).ShouldContain("\"id\":2,\"error\"");
+        client.End(ConnectionEndReason.PeerClosed, "done");
+        await session.WaitAsync(s_timeout, TestContext.Current.CancellationToken);
+    }
+
+    [Fact]
     public async Task A_child_that_dies_answers_what_is_in_flight_with_its_exit_code_and_last_words()
     {
         SkipOnWindows();

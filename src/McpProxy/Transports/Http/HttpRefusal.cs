@@ -15,9 +15,14 @@ internal sealed record HttpRefusal(HttpStatusCode Status, ReadOnlyMemory<byte> B
     /// <summary>Whether the server is not there yet, but something in front of it is.</summary>
     public bool IsTemporary => Status is HttpStatusCode.BadGateway or HttpStatusCode.ServiceUnavailable or HttpStatusCode.GatewayTimeout;
 
-    /// <summary>Whether the server no longer knows the session. The specification says 404; some servers say 400 and why.</summary>
+    /// <summary>
+    /// Whether the server no longer knows the session. The specification says 404; some servers say 400 and why, in an error
+    /// that answers no request in particular.
+    /// </summary>
     public bool SaysSessionIsGone => Status == HttpStatusCode.NotFound
-        || (Status == HttpStatusCode.BadRequest && Text.Contains("session", StringComparison.OrdinalIgnoreCase));
+        || (Status == HttpStatusCode.BadRequest && Text.Contains("session", StringComparison.OrdinalIgnoreCase) && !AnswersARequest);
+
+    private bool AnswersARequest => JsonRpcMessage.TryParse(Body, out var message, out _) && message.Id.Kind is not (JsonRpcIdKind.None or JsonRpcIdKind.Null);
 
     /// <summary>Whether the server says that headers do not match the body.</summary>
     public bool IsHeaderMismatch => ErrorCode == JsonRpcErrorCode.HeaderMismatch;

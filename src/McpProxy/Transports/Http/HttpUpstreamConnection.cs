@@ -13,6 +13,10 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 {
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_maxRetry = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(1);
+
+    /// <summary>How many notifications may wait for a server that does not take them.</summary>
+    private const int MaxWaitingNotifications = 256;
 
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -20,6 +24,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
     private readonly HashSet<Task> _running = [];
+    private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
     private IMessageReceiver? _receiver;
     private volatile IHttpClientHalf? _half;
@@ -35,21 +40,27 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         return _ended.Task;
     }
 
-    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         if (_closing.IsCancellationRequested)
         {
-            return ValueTask.FromResult(false);
+            return false;
         }
 
         message = message.Detach();
         var cancelled = message.CancelledRequest();
+        if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification)
+        {
+            // Requests are bounded by the relay; nothing else bounds what needs no answer.
+            await _notifications.WaitAsync(cancellationToken);
+        }
+
         Start(
             cancelled.IsNone ? ExchangeAsync(message) : CancelAsync(message, cancelled),
 
             // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
             isBarrier: cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8)));
-        return ValueTask.FromResult(true);
+        return true;
     }
 
     public async ValueTask DisposeAsync()
@@ -67,13 +78,19 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             running = [.. _running];
         }
 
-        await Task.WhenAll(running);
+        // Bounded: one of them may be handing an answer to a client that does not read.
+        var all = Task.WhenAll(running);
+        await Task.WhenAny(all, Task.Delay(s_closeTimeout, http.Time));
         if (_half is not null)
         {
             await _half.DisposeAsync();
         }
 
-        _closing.Dispose();
+        if (all.IsCompleted)
+        {
+            _notifications.Dispose();
+            _closing.Dispose();
+        }
     }
 
     private void Start(Task work, bool isBarrier)
@@ -153,6 +170,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
         finally
         {
+            if (message.Kind == JsonRpcMessageKind.Notification)
+            {
+                _notifications.Release();
+            }
+
             lock (_gate)
             {
                 if (_exchanges.GetValueOrDefault(message.Id) == exchange)

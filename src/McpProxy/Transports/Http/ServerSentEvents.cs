@@ -6,13 +6,17 @@ namespace McpProxy.Transports.Http;
 /// <summary>The event stream of a response (HTML Living Standard, "Server-sent events"), each event bounded.</summary>
 internal sealed class ServerSentEvents(UpstreamHttpClient http, HttpResponseMessage response)
 {
+    private static readonly TimeSpan s_maxRetry = TimeSpan.FromMinutes(1);
+
     private SseParser<byte[]>? _parser;
 
     /// <summary>The last event id that was seen, or null.</summary>
     public string? LastEventId => _parser?.LastEventId is { Length: > 0 } id ? id : null;
 
-    /// <summary>How long the server asks to wait before reconnecting, if it said.</summary>
-    public TimeSpan? Retry => _parser is { } parser && parser.ReconnectionInterval != Timeout.InfiniteTimeSpan ? parser.ReconnectionInterval : null;
+    /// <summary>How long the server asks to wait before reconnecting, if it said; a minute at most.</summary>
+    public TimeSpan? Retry => _parser is { } parser && parser.ReconnectionInterval != Timeout.InfiniteTimeSpan
+        ? TimeSpan.FromTicks(Math.Clamp(parser.ReconnectionInterval.Ticks, 0, s_maxRetry.Ticks))
+        : null;
 
     /// <summary>Whether a response is an event stream.</summary>
     public static bool IsEventStream(HttpResponseMessage response) =>

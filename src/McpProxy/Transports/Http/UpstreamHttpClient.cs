@@ -122,8 +122,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         return (body, text.Length == 0 || text[0] == '<' ? status : $"{status}: {text}");
     }
 
-    /// <summary>A URL without what may be secret in it.</summary>
-    public static string Describe(Uri uri) => uri.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped);
+    /// <summary>A URL without what may be secret in it: some hosted servers tell their users apart by the path.</summary>
+    public static string Describe(Uri uri) => uri.GetComponents(UriComponents.SchemeAndServer, UriFormat.UriEscaped);
 
     public static bool IsSameOrigin(Uri left, Uri right) =>
         Uri.Compare(left, right, UriComponents.SchemeAndServer, UriFormat.UriEscaped, StringComparison.OrdinalIgnoreCase) == 0;

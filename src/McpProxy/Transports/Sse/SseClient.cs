@@ -16,6 +16,7 @@ internal sealed partial class SseClient : IHttpClientHalf
 
     private readonly UpstreamHttpClient _http;
     private readonly IMessageReceiver _receiver;
+    private readonly Inbound _inbound;
     private readonly SessionReplay _replay;
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _closing = new();
@@ -28,6 +29,7 @@ internal sealed partial class SseClient : IHttpClientHalf
     {
         _http = http;
         _receiver = receiver;
+        _inbound = new(this);
         _replay = replay;
         _logger = logger;
     }
@@ -131,14 +133,15 @@ internal sealed partial class SseClient : IHttpClientHalf
                 return (null, new(HttpStatusCode.NotAcceptable, default, $"{UpstreamHttpClient.Describe(url)} is no event stream"));
             }
 
-            // Reading outlives this method, so it is stopped by the closing alone; the timeout stops the wait for the first event.
-            var events = new ServerSentEvents(_http, response).ReadAsync(_closing.Token).GetAsyncEnumerator(_closing.Token);
+            // Reading outlives this method, so it has a stop of its own; the timeout stops the wait for the first event.
+            var stop = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
+            var events = new ServerSentEvents(_http, response).ReadAsync(stop.Token).GetAsyncEnumerator(stop.Token);
             while (await events.MoveNextAsync().AsTask().WaitAsync(timeout.Token))
             {
                 var (type, data) = events.Current;
                 if (type == "endpoint")
                 {
-                    return (new(response, events, EndpointOf(url, System.Text.Encoding.UTF8.GetString(data))), null);
+                    return (new(response, events, EndpointOf(url, System.Text.Encoding.UTF8.GetString(data)), stop), null);
                 }
             }
 
@@ -176,8 +179,10 @@ internal sealed partial class SseClient : IHttpClientHalf
             {
                 if (stream is not null)
                 {
-                    wait = s_firstRetry;
                     await ReadAsync(stream);
+
+                    // A stream whose session could not be restored is no better than none: the pauses go on growing.
+                    wait = Endpoint.IsCompleted ? s_firstRetry : wait;
                     ClearEndpoint();
                     await _receiver.AbandonedAsync("the server ended the stream before the answer", _closing.Token);
                 }
@@ -196,6 +201,7 @@ internal sealed partial class SseClient : IHttpClientHalf
     private async Task ReadAsync(OpenStream stream)
     {
         using (stream.Response)
+        using (stream.Stop)
         {
             await using var events = stream.Events;
             try
@@ -205,13 +211,17 @@ internal sealed partial class SseClient : IHttpClientHalf
                     var (type, data) = events.Current;
                     if (type == "message" && data.Length > 0)
                     {
-                        await DeliverAsync(data);
+                        await MessageDispatcher.DispatchAsync(data, null, _inbound, _ => LogNoMessage(), _closing.Token);
                     }
                 }
             }
             catch (UpstreamHttpException e)
             {
                 LogStreamBroke(e.Message);
+            }
+            catch (OperationCanceledException) when (!_closing.IsCancellationRequested)
+            {
+                LogStreamBroke("the session on it could not be restored");
             }
         }
     }
@@ -228,7 +238,7 @@ internal sealed partial class SseClient : IHttpClientHalf
             }
 
             LogReopened();
-            _ = RestoreAsync(stream.Endpoint);
+            _ = RestoreAsync(stream);
             return stream;
         }
         catch (UpstreamHttpException e)
@@ -239,18 +249,23 @@ internal sealed partial class SseClient : IHttpClientHalf
     }
 
     /// <summary>Initialises the session on a new stream as the client did on the first; only then do the client's messages go on.</summary>
-    private async Task RestoreAsync(Uri endpoint)
+    private async Task RestoreAsync(OpenStream stream)
     {
+        var endpoint = stream.Endpoint;
         try
         {
             if (_replay.Initialize is { } initialize)
             {
-                await AskAsync(endpoint, initialize);
+                if ((await AskAsync(endpoint, initialize)).IsError)
+                {
+                    throw new UpstreamHttpException("the server refused to initialise again", requestWasSent: true);
+                }
+
                 foreach (var message in _replay.Rest())
                 {
                     if (message.Kind == JsonRpcMessageKind.Request)
                     {
-                        await AskAsync(endpoint, message);
+                        _ = await AskAsync(endpoint, message);
                     }
                     else
                     {
@@ -263,13 +278,21 @@ internal sealed partial class SseClient : IHttpClientHalf
         }
         catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException or TimeoutException)
         {
-            // Without its session the stream is of no use to the client; the requests that wait for it are told so when their time is over.
+            // Without its session the stream is of no use: another one is opened.
             LogReopenFailed(e.Message);
+            try
+            {
+                await stream.Stop.CancelAsync();
+            }
+            catch (ObjectDisposedException)
+            {
+                // It has ended meanwhile.
+            }
         }
     }
 
     /// <summary>Sends a request whose answer the client must not see.</summary>
-    private async Task AskAsync(Uri endpoint, JsonRpcMessage request)
+    private async Task<JsonRpcMessage> AskAsync(Uri endpoint, JsonRpcMessage request)
     {
         var answer = new TaskCompletionSource<JsonRpcMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
         lock (_gate)
@@ -284,7 +307,7 @@ internal sealed partial class SseClient : IHttpClientHalf
                 throw new UpstreamHttpException(refusal.Text, requestWasSent: true);
             }
 
-            await answer.Task.WaitAsync(UpstreamHttpClient.ControlTimeout, _http.Time, _closing.Token);
+            return await answer.Task.WaitAsync(UpstreamHttpClient.ControlTimeout, _http.Time, _closing.Token);
         }
         finally
         {
@@ -295,14 +318,9 @@ internal sealed partial class SseClient : IHttpClientHalf
         }
     }
 
-    private async Task DeliverAsync(byte[] data)
+    /// <summary>Takes an answer that the proxy itself asked for.</summary>
+    private bool TryTakeAsked(in JsonRpcMessage message)
     {
-        if (!JsonRpcMessage.TryParse(data, out var message, out var fault))
-        {
-            LogNoMessage(fault.Message);
-            return;
-        }
-
         TaskCompletionSource<JsonRpcMessage>? asked = null;
         if (message.Kind == JsonRpcMessageKind.Response)
         {
@@ -312,10 +330,7 @@ internal sealed partial class SseClient : IHttpClientHalf
             }
         }
 
-        if (asked is null || !asked.TrySetResult(message))
-        {
-            await _receiver.ReceiveAsync(message, default, _closing.Token);
-        }
+        return asked?.TrySetResult(message.Detach()) == true;
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "The server's stream broke: {Reason}")]
@@ -327,8 +342,19 @@ internal sealed partial class SseClient : IHttpClientHalf
     [LoggerMessage(Level = LogLevel.Information, Message = "The server's stream was opened again")]
     private partial void LogReopened();
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The server sent something that is no message; skipped: {Problem}")]
-    private partial void LogNoMessage(string problem);
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The server sent something that is no message; skipped")]
+    private partial void LogNoMessage();
 
-    private sealed record OpenStream(HttpResponseMessage Response, IAsyncEnumerator<(string Type, byte[] Data)> Events, Uri Endpoint);
+    private sealed record OpenStream(HttpResponseMessage Response, IAsyncEnumerator<(string Type, byte[] Data)> Events, Uri Endpoint, CancellationTokenSource Stop);
+
+    /// <summary>Keeps from the client the answers that the proxy asked for.</summary>
+    private sealed class Inbound(SseClient sse) : IMessageReceiver
+    {
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            sse.TryTakeAsked(message) ? ValueTask.CompletedTask : sse._receiver.ReceiveAsync(message, related, cancellationToken);
+
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => sse._receiver.FaultAsync(fault, cancellationToken);
+
+        public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => sse._receiver.AbandonedAsync(reason, cancellationToken);
+    }
 }

@@ -10,6 +10,9 @@ internal sealed partial class ChildProcessConnection : IConnection
     private const int KeptErrorLines = 10;
     private const int MaxErrorLine = 16 * 1024;
 
+    /// <summary>How long a pipe may be silent before it is given up, once the child itself is gone.</summary>
+    private static readonly TimeSpan s_lastOutputTimeout = TimeSpan.FromMilliseconds(500);
+
     private readonly StdioUpstreamOptions _options;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -21,6 +24,8 @@ internal sealed partial class ChildProcessConnection : IConnection
     private readonly string? _startFailure;
     private readonly Task _errorDrained = Task.CompletedTask;
     private readonly TaskCompletionSource _closing = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private long _reads;
+    private volatile bool _isDelivering;
     private int _disposed;
 
     public ChildProcessConnection(StdioUpstreamOptions options, TimeProvider time, ILoggerFactory loggers)
@@ -61,8 +66,7 @@ internal sealed partial class ChildProcessConnection : IConnection
         await Task.WhenAny(reading, _child.Exited, _closing.Task);
         if (_child.Exited.IsCompleted)
         {
-            // What it wrote last is still in the pipe; but something that it started may hold the pipe open for ever.
-            await Task.WhenAny(reading, Task.Delay(TimeSpan.FromMilliseconds(500), _time, cancellationToken));
+            await ReadLastOutputAsync(reading, cancellationToken);
         }
 
         await stop.CancelAsync();
@@ -91,6 +95,18 @@ internal sealed partial class ChildProcessConnection : IConnection
         }
 
         return new(ConnectionEndReason.PeerClosed, $"the server process \"{_name}\" closed its standard output{LastErrorLines()}");
+    }
+
+    /// <summary>What a child wrote last is still in the pipe; but something that it started may hold the pipe open for ever.</summary>
+    private async Task ReadLastOutputAsync(Task reading, CancellationToken cancellationToken)
+    {
+        long seen;
+        do
+        {
+            seen = Interlocked.Read(ref _reads);
+            await Task.WhenAny(reading, Task.Delay(s_lastOutputTimeout, _time, cancellationToken));
+        }
+        while (!reading.IsCompleted && !cancellationToken.IsCancellationRequested && (_isDelivering || Interlocked.Read(ref _reads) != seen));
     }
 
     public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
@@ -124,7 +140,9 @@ internal sealed partial class ChildProcessConnection : IConnection
                 }
             }
 
-            await closing;
+            // What else of the group is left may hold a full pipe open, and only its end ends the write.
+            await EndGroupAsync();
+            await Task.WhenAny(closing, Task.Delay(s_lastOutputTimeout, _time));
         }
 
         await EndGroupAsync();
@@ -182,10 +200,14 @@ internal sealed partial class ChildProcessConnection : IConnection
             {
                 count = await output.ReadAsync(lines.Free(), cancellationToken);
                 lines.Filled(count);
+                Interlocked.Increment(ref _reads);
+                _isDelivering = true;
                 while (count > 0 ? lines.TryTake(out var line, out var fault) : lines.TryTakeRest(out line, out fault))
                 {
-                    await LineDispatcher.DispatchAsync(line, fault, receiver, SkipNoise, cancellationToken);
+                    await MessageDispatcher.DispatchAsync(line, fault, receiver, SkipNoise, cancellationToken);
                 }
+
+                _isDelivering = false;
             }
             while (count > 0);
         }

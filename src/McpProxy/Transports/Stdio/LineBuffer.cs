@@ -15,7 +15,7 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
     private int _start;
     private int _scanned;
     private int _end;
-    private OversizeScanner? _oversize;
+    private EnvelopeScanner? _oversize;
 
     /// <summary>Room for the next read; at least one byte.</summary>
     public Memory<byte> Free()
@@ -46,7 +46,7 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
             _scanned = _end;
             if (_oversize is null && _end - _start > maxLineLength)
             {
-                _oversize = new OversizeScanner();
+                _oversize = new EnvelopeScanner();
             }
 
             if (_oversize is not null)
@@ -67,10 +67,10 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
             return true;
         }
 
-        var scanner = _oversize ?? new OversizeScanner();
+        var scanner = _oversize ?? new EnvelopeScanner();
         _oversize = null;
         scanner.Read(taken.Span);
-        fault = scanner.Fault(maxLineLength);
+        fault = scanner.Fault(JsonRpcErrorCode.InvalidRequest, $"The message is longer than {maxLineLength} bytes (--max-message-size)");
         return true;
     }
 

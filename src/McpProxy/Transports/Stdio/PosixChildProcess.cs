@@ -12,6 +12,8 @@ namespace McpProxy.Transports.Stdio;
 [UnsupportedOSPlatform("windows")]
 internal sealed partial class PosixChildProcess : ChildProcess
 {
+    private const int UnknownExitCode = 255;
+
     private readonly AnonymousPipeServerStream _input;
     private readonly AnonymousPipeServerStream _output;
     private readonly AnonymousPipeServerStream _error;
@@ -39,13 +41,24 @@ internal sealed partial class PosixChildProcess : ChildProcess
 
     public override Task<int> Exited => _exited.Task;
 
-    public override bool GroupIsAlive => Native.Kill(-Id, 0) == 0;
+    public override bool GroupIsAlive
+    {
+        get
+        {
+            // As the first process of a container we inherit orphans, and a dead one counts until it is reaped.
+            while (_exited.Task.IsCompleted && Native.WaitPid(-Id, out _, Native.WaitNoHang) > 0)
+            {
+            }
+
+            return Native.Kill(-Id, 0) == 0;
+        }
+    }
 
     public static PosixChildProcess Start(string file, StdioUpstreamOptions options, IReadOnlyDictionary<string, string> environment)
     {
-        var input = new AnonymousPipeServerStream(PipeDirection.Out, HandleInheritability.None);
-        var output = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None);
-        var error = new AnonymousPipeServerStream(PipeDirection.In, HandleInheritability.None);
+        var input = NewPipe(PipeDirection.Out, options);
+        var output = NewPipe(PipeDirection.In, options);
+        var error = NewPipe(PipeDirection.In, options);
         try
         {
             var id = Spawn(file, options, environment, input, output, error);
@@ -63,6 +76,18 @@ internal sealed partial class PosixChildProcess : ChildProcess
             input.DisposeLocalCopyOfClientHandle();
             output.DisposeLocalCopyOfClientHandle();
             error.DisposeLocalCopyOfClientHandle();
+        }
+    }
+
+    private static AnonymousPipeServerStream NewPipe(PipeDirection direction, StdioUpstreamOptions options)
+    {
+        try
+        {
+            return new(direction, HandleInheritability.None);
+        }
+        catch (IOException e)
+        {
+            throw new ChildStartException($"cannot start \"{options.Command}\": {e.Message}");
         }
     }
 
@@ -94,7 +119,20 @@ internal sealed partial class PosixChildProcess : ChildProcess
     {
         lock (_reaping)
         {
-            if (_exited.Task.IsCompleted || Native.WaitPid(Id, out var status, Native.WaitNoHang) != Id)
+            if (_exited.Task.IsCompleted)
+            {
+                return;
+            }
+
+            var reaped = Native.WaitPid(Id, out var status, Native.WaitNoHang);
+            if (reaped == -1 && Marshal.GetLastPInvokeError() == Native.NoChild)
+            {
+                // Whoever started us has children reaped unseen (SIGCHLD ignored): it is gone, and how is not to be known.
+                _exited.TrySetResult(UnknownExitCode);
+                return;
+            }
+
+            if (reaped != Id)
             {
                 return;
             }
@@ -199,6 +237,7 @@ internal sealed partial class PosixChildProcess : ChildProcess
         public const int SigKill = 9;
         public const int SigTerm = 15;
         public const int WaitNoHang = 1;
+        public const int NoChild = 10;
         public const short SpawnSetGroup = 0x02;
         public const short SpawnSetSignalDefaults = 0x04;
         public const short SpawnSetSignalMask = 0x08;
@@ -206,7 +245,7 @@ internal sealed partial class PosixChildProcess : ChildProcess
         [LibraryImport("libc", EntryPoint = "kill")]
         public static partial int Kill(int id, int signal);
 
-        [LibraryImport("libc", EntryPoint = "waitpid")]
+        [LibraryImport("libc", EntryPoint = "waitpid", SetLastError = true)]
         public static partial int WaitPid(int id, out int status, int options);
 
         [LibraryImport("libc", EntryPoint = "sigfillset")]

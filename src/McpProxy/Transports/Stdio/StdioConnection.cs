@@ -5,9 +5,12 @@ namespace McpProxy.Transports.Stdio;
 /// <summary>The peer that started this program: messages on its standard input and output (MCP "stdio").</summary>
 public sealed class StdioConnection : IConnection
 {
+    private static readonly TimeSpan s_hangUpInterval = TimeSpan.FromMilliseconds(500);
+
     private readonly Stream _input;
     private readonly StdioWriter _writer;
     private readonly int _maxMessageSize;
+    private bool _isThisProcess;
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Makes a connection of two streams.</summary>
@@ -24,7 +27,7 @@ public sealed class StdioConnection : IConnection
     /// <summary>The connection of this process's own standard streams.</summary>
     /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
     public static StdioConnection OfThisProcess(int maxMessageSize = TransportDefaults.MaxMessageSize) =>
-        new(Console.OpenStandardInput(), Console.OpenStandardOutput(), maxMessageSize);
+        new(Console.OpenStandardInput(), Console.OpenStandardOutput(), maxMessageSize) { _isThisProcess = true };
 
     /// <inheritdoc/>
     public bool HasRequestStreams => false;
@@ -69,7 +72,7 @@ public sealed class StdioConnection : IConnection
                 lines.Filled(count);
                 while (count > 0 ? lines.TryTake(out var line, out var fault) : lines.TryTakeRest(out line, out fault))
                 {
-                    Wait(LineDispatcher.DispatchAsync(line, fault, receiver, onNoise: null, cancellationToken));
+                    Deliver(MessageDispatcher.DispatchAsync(line, fault, receiver, onNoise: null, cancellationToken));
                 }
 
                 if (count == 0)
@@ -93,16 +96,28 @@ public sealed class StdioConnection : IConnection
         }
     }
 
+    /// <summary>
+    /// Waits until a message was taken. While a receiver takes none, the end of input cannot be read, so it is looked for
+    /// from time to time: a client that is gone must not leave a proxy behind that waits for a server for ever.
+    /// </summary>
     [System.Diagnostics.CodeAnalysis.SuppressMessage("Usage", "VSTHRD002", Justification = "This thread exists to block; nothing else runs on it.")]
-    private static void Wait(ValueTask work)
+    private void Deliver(ValueTask work)
     {
         if (work.IsCompletedSuccessfully)
         {
             work.GetAwaiter().GetResult();
+            return;
         }
-        else
+
+        var task = work.AsTask();
+        while (!task.Wait(s_hangUpInterval))
         {
-            work.AsTask().GetAwaiter().GetResult();
+            if (_isThisProcess && HangUp.IsSeenOn(0))
+            {
+                _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "the client is gone"));
+            }
         }
+
+        task.GetAwaiter().GetResult();
     }
 }

@@ -210,7 +210,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     {
         try
         {
-            var response = await GetAsync(Current, lastEventId, cancellationToken);
+            var response = await GetAsync(Current, lastEventId, UpstreamHttpClient.ControlTimeout, cancellationToken);
             if (response.IsSuccessStatusCode && ServerSentEvents.IsEventStream(response))
             {
                 return response;
@@ -439,7 +439,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
                 TimeSpan? retry = null;
                 try
                 {
-                    using var response = await GetAsync(session, lastEventId, cancellationToken);
+                    using var response = await GetAsync(session, lastEventId, Timeout.InfiniteTimeSpan, cancellationToken);
                     if (response.StatusCode == HttpStatusCode.NotFound && session.Id is not null)
                     {
                         // The new session starts a listener of its own.
@@ -481,12 +481,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
-    private Task<HttpResponseMessage> GetAsync(Session session, string? lastEventId, CancellationToken cancellationToken) =>
+    private Task<HttpResponseMessage> GetAsync(Session session, string? lastEventId, TimeSpan headersTimeout, CancellationToken cancellationToken) =>
         http.SendAsync(
             HttpMethod.Get,
             http.Options.Url,
             null,
-            Timeout.InfiniteTimeSpan,
+            headersTimeout,
             headers =>
             {
                 headers.TryAddWithoutValidation("Accept", "text/event-stream");

@@ -83,6 +83,18 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
         return buffer.ToArray();
     }
 
+    private static (IReadOnlyList<ToolHeader> Headers, string? Problem) ReadSchema(JsonElement schema)
+    {
+        try
+        {
+            return ToolSchemaReader.Read(schema);
+        }
+        catch (InvalidOperationException)
+        {
+            return ([], "a name in its schema is no Unicode text");
+        }
+    }
+
     /// <summary>Learns one tool's parameters; or says what is wrong with its annotations.</summary>
     private string? Learn(ReadOnlyMemory<byte> tool, bool annotated)
     {
@@ -96,7 +108,7 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
         {
             using var schema = JsonDocument.Parse(
                 JsonMembers.Find(tool, "inputSchema"u8) is { IsEmpty: false } text ? text : "{}"u8.ToArray(), new JsonDocumentOptions { MaxDepth = JsonRpcMessage.MaxDepth });
-            (headers, var problem) = ToolSchemaReader.Read(schema.RootElement);
+            (headers, var problem) = ReadSchema(schema.RootElement);
             if (problem is not null)
             {
                 _tools.TryRemove(name, out _);

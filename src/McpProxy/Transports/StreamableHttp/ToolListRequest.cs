@@ -29,13 +29,9 @@ internal static class ToolListRequest
         if (!meta.IsEmpty)
         {
             writer.WriteStartObject("_meta"u8);
-            using var document = JsonDocument.Parse(meta, new JsonDocumentOptions { MaxDepth = JsonRpcMessage.MaxDepth });
-            foreach (var member in document.RootElement.EnumerateObject().Where(member => member.Name is "io.modelcontextprotocol/protocolVersion"
-                or "io.modelcontextprotocol/clientInfo" or "io.modelcontextprotocol/clientCapabilities"))
-            {
-                member.WriteTo(writer);
-            }
-
+            Copy(writer, meta, "io.modelcontextprotocol/protocolVersion"u8);
+            Copy(writer, meta, "io.modelcontextprotocol/clientInfo"u8);
+            Copy(writer, meta, "io.modelcontextprotocol/clientCapabilities"u8);
             writer.WriteEndObject();
         }
 
@@ -43,6 +39,16 @@ internal static class ToolListRequest
         writer.WriteEndObject();
         writer.Flush();
         return JsonSplice.Reparse(buffer.WrittenMemory);
+    }
+
+    private static void Copy(Utf8JsonWriter writer, ReadOnlyMemory<byte> meta, ReadOnlySpan<byte> name)
+    {
+        var value = JsonMembers.Find(meta, name);
+        if (!value.IsEmpty)
+        {
+            writer.WritePropertyName(name);
+            writer.WriteRawValue(value.Span, skipInputValidation: true);
+        }
     }
 
     /// <summary>The cursor of the next page; null on the last one.</summary>

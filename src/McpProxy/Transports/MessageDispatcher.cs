@@ -1,15 +1,15 @@
 using McpProxy.JsonRpc;
 
-namespace McpProxy.Transports.Stdio;
+namespace McpProxy.Transports;
 
-/// <summary>Turns lines into messages for a receiver.</summary>
-internal static class LineDispatcher
+/// <summary>Turns lines, and the data of events, into messages for a receiver.</summary>
+internal static class MessageDispatcher
 {
     /// <summary>Hands on what one line says: a message, the messages of a batch, or its fault.</summary>
     /// <param name="line">The line, without its end.</param>
     /// <param name="fault">The fault of a line that was too long to read.</param>
     /// <param name="receiver">Who gets it.</param>
-    /// <param name="onNoise">Takes lines that nobody can be answered for, in place of the receiver.</param>
+    /// <param name="onNoise">Takes lines that are no messages, from a peer that prints such against the rules and is owed nothing for them.</param>
     /// <param name="cancellationToken">The connection is closing.</param>
     public static ValueTask DispatchAsync(
         ReadOnlyMemory<byte> line,
@@ -38,13 +38,23 @@ internal static class LineDispatcher
             return receiver.ReceiveAsync(message, default, cancellationToken);
         }
 
-        if (onNoise is not null && malformed.Id.IsNone)
+        return MalformedAsync(line, malformed, receiver, onNoise, cancellationToken);
+    }
+
+    private static ValueTask MalformedAsync(
+        ReadOnlyMemory<byte> line, JsonRpcFault malformed, IMessageReceiver receiver, Action<ReadOnlyMemory<byte>>? onNoise, CancellationToken cancellationToken)
+    {
+        if (onNoise is null)
         {
-            onNoise(line);
-            return ValueTask.CompletedTask;
+            return receiver.FaultAsync(malformed, cancellationToken);
         }
 
-        return receiver.FaultAsync(malformed, cancellationToken);
+        // Noise is skipped; but a broken answer is waited for on the other side.
+        onNoise(line);
+        var scanner = new EnvelopeScanner();
+        scanner.Read(line.Span);
+        var fault = scanner.Fault(malformed.Code, malformed.Message);
+        return fault.IsResponse && !fault.Id.IsNone ? receiver.FaultAsync(fault, cancellationToken) : ValueTask.CompletedTask;
     }
 
     private static async ValueTask DispatchBatchAsync(
@@ -60,7 +70,7 @@ internal static class LineDispatcher
                 // A batch in a batch is an invalid request, not another level.
                 await (JsonRpcMessage.TryParse(element, out var message, out var malformed)
                     ? receiver.ReceiveAsync(message, default, cancellationToken)
-                    : receiver.FaultAsync(malformed, cancellationToken));
+                    : MalformedAsync(element, malformed, receiver, onNoise, cancellationToken));
             }
         }
         else if (onNoise is not null)

@@ -1,12 +1,12 @@
-using McpProxy.JsonRpc;
+using System.Text.Json;
 
-namespace McpProxy.Transports.Stdio;
+namespace McpProxy.JsonRpc;
 
 /// <summary>
-/// Reads a message that is too long to keep, piece by piece, for the two things that matter of it: its id, and whether
-/// it is a request or a response.
+/// Reads a message that cannot be read as one (it is too long to keep, or broken somewhere), piece by piece, for the two
+/// things that matter of it: its id, and whether it is a request or a response.
 /// </summary>
-internal sealed class OversizeScanner
+internal sealed class EnvelopeScanner
 {
     private const int MaxCaptured = 256;
 
@@ -37,10 +37,25 @@ internal sealed class OversizeScanner
     }
 
     /// <summary>The fault to report for the message that was read.</summary>
-    public JsonRpcFault Fault(int maxLength)
+    public JsonRpcFault Fault(int code, string problem) => new(code, problem, Id(), _hasOutcome && !_hasMethod);
+
+    /// <summary>The id, if what stands in its place is one.</summary>
+    private JsonRpcId Id()
     {
-        var id = _id is null ? default : JsonRpcId.FromJson(_id);
-        return new(JsonRpcErrorCode.InvalidRequest, $"The message is longer than {maxLength} bytes (--max-message-size)", id, _hasOutcome && !_hasMethod);
+        if (_id is null || !System.Text.Unicode.Utf8.IsValid(_id))
+        {
+            return default;
+        }
+
+        try
+        {
+            var reader = new Utf8JsonReader(_id);
+            return reader.Read() && reader.TokenType is JsonTokenType.String or JsonTokenType.Number && !reader.Read() ? JsonRpcId.FromJson(_id) : default;
+        }
+        catch (JsonException)
+        {
+            return default;
+        }
     }
 
     private void ReadInString(byte b)
