@@ -20,12 +20,7 @@ public sealed class LegacyCallTests
         await ShouldGetThroughAsync(scene.LegacyClient("calls", await way.OpenAsync(scene, NodePackages.LegacyServer)));
     }
 
-    [Theory]
-    [InlineData(LegacyWay.Stdio)]
-    [InlineData(LegacyWay.StdioOverSse)]
-    [InlineData(LegacyWay.StdioOverStreamableHttp)]
-    [InlineData(LegacyWay.StreamableHttp)]
-    [InlineData(LegacyWay.Sse)]
+    [Theory, InlineData(LegacyWay.Stdio), InlineData(LegacyWay.StdioOverStreamableHttp), InlineData(LegacyWay.StreamableHttp), InlineData(LegacyWay.Sse)]
     public async Task A_client_that_tries_the_modern_era_first_finds_the_legacy_one(LegacyWay way)
     {
         await using var scene = new Scene();

@@ -105,7 +105,9 @@ public sealed class ResumptionTests
             response.EnsureSuccessStatusCode();
             _session ??= response.Headers.GetValues("Mcp-Session-Id").Single();
             using var reader = new StreamReader(await response.Content.ReadAsStreamAsync(timeout.Token));
-            return response.Content.Headers.ContentType?.MediaType == "text/event-stream" ? await ReadAsync(reader, read, timeout.Token) : [new("", await reader.ReadToEndAsync(timeout.Token))];
+            return response.Content.Headers.ContentType?.MediaType == "text/event-stream"
+                ? await ReadAsync(reader, read, timeout.Token)
+                : [new("", await reader.ReadToEndAsync(timeout.Token))];
         }
 
         private static async Task<List<Event>> ReadAsync(StreamReader reader, int count, CancellationToken cancellationToken)

@@ -12,9 +12,12 @@ internal sealed class RawHttp(Uri url) : IDisposable
     /// <summary>The session that requests belong to.</summary>
     public string? SessionId { get; set; }
 
-    public Task<(HttpResponseMessage Response, string Body)> PostAsync(string message)
+    /// <param name="message">The body.</param>
+    /// <param name="askFirst">Whether to send the headers alone at first, so that a refusal cannot cross a body on its way.</param>
+    public Task<(HttpResponseMessage Response, string Body)> PostAsync(string message, bool askFirst = false)
     {
         var request = new HttpRequestMessage(HttpMethod.Post, url) { Content = new StringContent(message, Encoding.UTF8, new MediaTypeHeaderValue("application/json")) };
+        request.Headers.ExpectContinue = askFirst;
         request.Headers.Accept.ParseAdd("application/json, text/event-stream");
         return SendAsync(request);
     }

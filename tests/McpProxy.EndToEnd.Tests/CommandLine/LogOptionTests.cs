@@ -33,7 +33,7 @@ public sealed class LogOptionTests(ITestOutputHelper output) : EndToEndTest(outp
     {
         var proxy = Own(Proxy.Start([.. words, .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)]));
         await proxy.SendAsync(Messages.Initialize(1), Messages.Initialized, "this is no message", Messages.Call(2, "exit", new { code = 3 }));
-        (await proxy.ExitAsync()).ShouldBe(3);
+        await proxy.ExitAsync();
         return proxy.Errors.Lines;
     }
 }

@@ -78,9 +78,17 @@ public sealed class HttpClientTests(ITestOutputHelper output) : EndToEndTest(out
             await clients[number].NotificationAsync(NotificationMethods.ResourceUpdatedNotification, parameters => TestClient.SubscriptionOf(parameters) == "listen");
             clients[number].Notifications(NotificationMethods.ResourceUpdatedNotification).Select(notification => notification.Params!["uri"]!.GetValue<string>()).ShouldBe([$"test://item/{number}"]);
             clients[number].Notifications(NotificationMethods.ProgressNotification).Count().ShouldBe(20 + number);
-            clients[number].Notifications(NotificationMethods.LoggingMessageNotification)
-                .Select(notification => notification.Params!["data"]!.GetValue<string>())
-                .ShouldBe(Enumerable.Range(1, 20).Select(i => $"client {number} {i}"));
+            var logged = clients[number].Notifications(NotificationMethods.LoggingMessageNotification).Select(notification => notification.Params!["data"]!.GetValue<string>()).ToList();
+            var expected = Enumerable.Range(1, 20).Select(i => $"client {number} {i}").ToList();
+            if (upstream == Transport.Stdio)
+            {
+                // A log message on stdio does not say to whose call it belongs: better lost than told to the wrong client.
+                logged.ShouldBeSubsetOf(expected);
+            }
+            else
+            {
+                logged.ShouldBe(expected);
+            }
         }
     }
 

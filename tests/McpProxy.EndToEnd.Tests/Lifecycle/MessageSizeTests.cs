@@ -50,7 +50,7 @@ public sealed class MessageSizeTests(ITestOutputHelper output) : EndToEndTest(ou
         using var http = new RawHttp(await proxy.ListeningAsync(Transport.StreamableHttp));
         http.SessionId = (await http.PostAsync(Messages.Initialize(1))).Response.Headers.GetValues("Mcp-Session-Id").Single();
 
-        (await http.PostAsync(Messages.Call(2, "echo", new { text = new string('x', 200_000) }))).Response.StatusCode.ShouldBe(HttpStatusCode.RequestEntityTooLarge);
+        (await http.PostAsync(Messages.Call(2, "echo", new { text = new string('x', 200_000) }), askFirst: true)).Response.StatusCode.ShouldBe(HttpStatusCode.RequestEntityTooLarge);
         (await http.PostAsync(Messages.Call(3, "echo", new { text = "short" }))).Body.ShouldContain("short");
     }
 }

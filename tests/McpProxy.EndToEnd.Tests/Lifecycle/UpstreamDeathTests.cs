@@ -26,6 +26,15 @@ public sealed class UpstreamDeathTests(ITestOutputHelper output) : EndToEndTest(
     }
 
     [Fact]
+    public async Task Child_that_closes_its_output_before_it_exits_is_reported_with_its_code()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "needs a POSIX shell");
+        var proxy = Own(Proxy.Start(["--", "sh", "-c", "exec >&-; while read -r line; do :; done; exit 3"]));
+
+        (await proxy.ExitAsync()).ShouldBe(3);
+    }
+
+    [Fact]
     public async Task Child_that_is_killed_during_a_call_is_reported_with_the_signal()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "needs signals");

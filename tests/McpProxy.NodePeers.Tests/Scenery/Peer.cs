@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using System.Text.Json;
 using Xunit;
 
@@ -38,6 +39,10 @@ internal sealed class Peer : IAsyncDisposable
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
+
+            // Whatever the locale of the machine says.
+            StandardOutputEncoding = Encoding.UTF8,
+            StandardErrorEncoding = Encoding.UTF8,
         };
         foreach (var (variable, value) in environment)
         {
@@ -139,6 +144,12 @@ internal sealed class Peer : IAsyncDisposable
 
     private void TakeOutput(string line)
     {
+        // Others than our scripts print what they like.
+        if (!line.StartsWith("{\"event\":", StringComparison.Ordinal))
+        {
+            return;
+        }
+
         using var said = JsonDocument.Parse(line);
         _said.Add(new(said.RootElement.GetProperty("event").GetString()!, said.RootElement.Clone()));
     }

@@ -70,7 +70,7 @@ class Peer {
 
   async connect() {
     this.transport = openRoute(JSON.parse(route), { Stdio, Sse, StreamableHttp });
-    // The SDK forgets a progress handler as soon as it reads the answer, even if the progress came before.
+    // The SDK forgets a progress handler when it reads the answer, even if progress came before it.
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
     const { name } = this;
@@ -133,7 +133,9 @@ const scenarios = {
       prompts: (await client.listPrompts()).prompts.map(({ name }) => name),
       get: (await client.getPrompt({ name: 'args-prompt', arguments: { city: 'Ulm' } })).messages,
     }));
-    await step('echo', async () => textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })));
+    await step('echo', async () =>
+      textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })),
+    );
     await step('progress', async () => {
       const args = { duration: 0.3, steps: 3 };
       const result = await peer.call('trigger-long-running-operation', args, { onProgress() {} });
@@ -190,7 +192,7 @@ const scenarios = {
     await peer.close();
   },
 
-  /** Two clients at once, whose ids and progress tokens are the same by nature: the SDK counts from 0. */
+  /** Two clients at once. Their ids and progress tokens are the same, as both count from 0. */
   async pair() {
     const capabilities = { sampling: {}, elicitation: {} };
     const peers = await Promise.all(
@@ -235,7 +237,7 @@ const scenarios = {
     await peer.connect();
     await step('filesystem', async () => {
       let allowed = textOf(await peer.call('list_allowed_directories'));
-      // The server takes the roots in at some time after the handshake, and says so only in its log.
+      // The server takes the roots in some time after the handshake, and says so only in its log.
       for (let i = 0; root && !allowed.includes(root.path) && i < MAX_LOOKS; i++) {
         allowed = textOf(await peer.call('list_allowed_directories'));
       }

@@ -44,7 +44,7 @@ class Peer {
 
   async connect() {
     this.transport = openRoute(JSON.parse(route), { Stdio, Sse, StreamableHttp });
-    // The SDK filters tools and forgets progress handlers; the test is about what the proxy has passed on.
+    // The SDK filters tools and forgets progress handlers; here the proxy's part in it matters.
     this.transport.onmessage = (message) => this.wire.add(message);
     await within(this.client.connect(this.transport), `${this.name} to connect`);
     say('connected', { name: this.name, proxy: this.transport.pid });
@@ -104,7 +104,9 @@ const scenarios = {
       const listed = peer.wire.all.find(({ result }) => result?.tools);
       return { tools, onTheWire: listed.result.tools.map(({ name }) => name) };
     });
-    await step('echo', async () => textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })));
+    await step('echo', async () =>
+      textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })),
+    );
     await step('progress', async () => ({
       text: await passGate(peer, key),
       progress: peer.progress(),
@@ -155,7 +157,7 @@ const scenarios = {
     await peer.client.close();
   },
 
-  /** Two clients at once, whose ids, progress tokens and subscription ids are the same by nature. */
+  /** Two clients at once. Their ids, of subscriptions too, are the same by nature. */
   async pair() {
     const peers = await Promise.all(['left', 'right'].map((name) => new Peer(name).connect()));
     await step('pair', () => Promise.all(peers.map(play)));
@@ -201,7 +203,7 @@ const scenarios = {
   async burst() {
     const peer = await new Peer('burst').connect();
     await step('burst', async () => {
-      // Until something has been answered, the proxy does not know the server's transport and sends one thing at a time.
+      // The proxy sends its first message alone, to learn which transport the server speaks.
       await peer.client.discover();
       const regions = Array.from({ length: 20 }, (_, i) => `region-${i}`);
       const answers = await Promise.all(
@@ -216,7 +218,7 @@ const scenarios = {
     await peer.client.close();
   },
 
-  /** Begins with a call of which nothing comes back, not even a header, until another one has been answered. */
+  /** Begins with a call of which nothing comes back, not even headers, until another is made. */
   async silence() {
     const peer = await new Peer('silence').connect();
     await step('silence', async () => {

@@ -8,7 +8,7 @@ export function say(event, data = {}) {
   process.stdout.write(`${JSON.stringify({ event, ...data })}\n`);
 }
 
-/** Says what a part of the scenario saw, or how it failed; a failure does not keep the rest from being tried. */
+/** Says what a part of the scenario saw, or how it failed; the rest is tried all the same. */
 export async function step(name, run) {
   try {
     say('step', { name, saw: await within(run(), name) });
@@ -22,11 +22,14 @@ export function describe(error) {
   return { message, code, data };
 }
 
-/** Rejects with a message that says what was waited for; a promise that never settles says nothing. */
+/** Rejects, after a while, with a message that says what was waited for. */
 export async function within(promise, what) {
   let timer;
   const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing in ${PATIENCE_MS} ms`)), PATIENCE_MS);
+    timer = setTimeout(
+      () => reject(new Error(`${what}: nothing in ${PATIENCE_MS} ms`)),
+      PATIENCE_MS,
+    );
   });
   try {
     return await Promise.race([promise, late]);

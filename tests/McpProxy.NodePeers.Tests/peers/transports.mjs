@@ -1,4 +1,6 @@
-// The way to the server that the test has chosen: {"command": [...]}, {"url": "..."} or {"url": "...", "sse": true}.
+// The way to the server that the test has chosen, in JSON:
+//
+//   {"command": [...]}    {"url": "..."}    {"url": "...", "sse": true}
 
 /** Makes the transport of a route, out of the classes of the SDK's version. */
 export function openRoute(route, { Stdio, Sse, StreamableHttp }) {
