@@ -110,8 +110,10 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     private static Task NotAllowedAsync(HttpContext context, string allow)
     {
+        // Without a body: clients that look for the right transport take a JSON-RPC error for an answer and stop looking.
         context.Response.Headers.Allow = allow;
-        return HttpReply.ErrorAsync(context, 405, default, JsonRpcErrorCode.InvalidRequest, $"Method not allowed: {allow} only");
+        context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+        return Task.CompletedTask;
     }
 
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
@@ -262,6 +264,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             var end = await new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger).RunAsync(_closing.Token);
             LogSessionEnded(end.End.Detail);
+            session.EndDetail = end.End.Detail;
         }
         catch (Exception e)
         {

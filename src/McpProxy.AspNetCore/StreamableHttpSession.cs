@@ -46,6 +46,9 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>The relay that this session is one side of; completes when nothing of it is left.</summary>
     public Task Running { get; set; } = Task.CompletedTask;
 
+    /// <summary>Why the session ended, once <see cref="Running"/> has completed.</summary>
+    public string EndDetail { get; set; } = "the session has ended";
+
     public bool HasRequestStreams => true;
 
     public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
@@ -124,6 +127,14 @@ internal sealed class StreamableHttpSession : IConnection
         }
 
         var stream = new RequestStream(Interlocked.Increment(ref _lastNumber), requests, _replay);
+        if (_ended.Task.IsCompleted)
+        {
+            // It ended before this came: a server that could not be started, most likely.
+            await Running;
+            await HttpReply.ErrorAsync(context, messages[0].Is("initialize"u8) ? 200 : 404, requests[0], JsonRpcErrorCode.UpstreamUnavailable, EndDetail);
+            return;
+        }
+
         if (!TryRegister(stream, requests))
         {
             await HttpReply.ErrorAsync(context, 400, requests[0], JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already");

@@ -62,7 +62,7 @@ internal static class OptionTable
         .. Both("--healthEndpoint", "--health-endpoint", name => Alias(name, "--health-path")),
 
         // punkpeye/mcp-proxy
-        Nothing("--server", 1), Alias("--endpoint", "--path"),
+        Nothing("--server", 1), Alias("--endpoint", "--sse-path"),
         .. Both("--sseEndpoint", "--sse-endpoint", name => Alias(name, "--sse-path")),
         .. Both("--streamEndpoint", "--stream-endpoint", name => Alias(name, "--path")),
         Nothing("--modern"), new("--shell", 0) { Rewrite = _ => [NormalizedCommandLine.ShellMarker] },

@@ -275,6 +275,12 @@ internal sealed class ProxyCommand
                 : new Uri(Rooted("--base-url", text), UriKind.Relative);
         }
 
+        string[] paths = [parsed.GetValue(_path)!, parsed.GetValue(_ssePath)!, parsed.GetValue(_messagesPath)!, .. parsed.GetValue(_healthPath) ?? []];
+        if (paths.GroupBy(path => path.TrimEnd('/'), StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } shared)
+        {
+            throw new UsageException($"two things cannot be at one path, {shared.First()}: change --path, --sse-path, --messages-path or --health-path");
+        }
+
         return new()
         {
             StreamableHttpPath = Rooted("--path", parsed.GetValue(_path)!),

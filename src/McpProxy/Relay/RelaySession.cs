@@ -20,6 +20,7 @@ public sealed partial class RelaySession
     private readonly ILogger _logger;
     private readonly PendingRequests _fromClient = new();
     private readonly PendingRequests _fromServer = new();
+    private string _endDetail = "";
 
     /// <summary>Makes a session of two connections, which it owns from now on.</summary>
     /// <param name="downstream">The client's side.</param>
@@ -68,6 +69,7 @@ public sealed partial class RelaySession
                 LogUpstreamEnded(end.End.Detail);
             }
 
+            _endDetail = end.End.Detail;
             var reason = end.ByUpstream ? end.End.Detail : "the session ended before the answer came";
             await AnswerLastAsync(_fromClient.RemoveAll(close: true), reason, graceful: !end.ByUpstream);
         }
@@ -87,7 +89,7 @@ public sealed partial class RelaySession
     {
         try
         {
-            await Task.WhenAny(_fromClient.DrainedAsync(), upstream).WaitAsync(_options.DrainTimeout, _time, cancellationToken);
+            await Task.WhenAny(_fromClient.DrainedAsync(), upstream, _downstream.Gone).WaitAsync(_options.DrainTimeout, _time, cancellationToken);
         }
         catch (TimeoutException)
         {
@@ -258,11 +260,11 @@ public sealed partial class RelaySession
         return true;
     }
 
-    private static JsonRpcMessage Refusal(JsonRpcId id, PendingRequests.AddResult reason) => reason switch
+    private JsonRpcMessage Refusal(JsonRpcId id, PendingRequests.AddResult reason) => reason switch
     {
         PendingRequests.AddResult.Duplicate => JsonRpcWriter.Error(id, JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already"),
         PendingRequests.AddResult.TooMany => JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "too many requests are in flight; try again when some are answered"),
-        _ => JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "the session has ended"),
+        _ => JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, $"the session has ended: {_endDetail}"),
     };
 
     /// <summary>Finds the client's request on whose stream a message of the server travels.</summary>

@@ -15,6 +15,13 @@ public interface IConnection : IAsyncDisposable
     /// </summary>
     bool HasRequestStreams { get; }
 
+    /// <summary>
+    /// Completes when the peer is known to read nothing more, even before something is sent to it; many transports never know.
+    /// </summary>
+    Task Gone => Never;
+
+    private static Task Never { get; } = new TaskCompletionSource().Task;
+
     /// <summary>Hands each message of the peer to the receiver until the peer is gone. Called once.</summary>
     /// <param name="receiver">Who takes the messages. A transport with one stream awaits it before it reads on, so a slow receiver slows the peer.</param>
     /// <param name="cancellationToken">Stops reading; the connection can still be sent to.</param>

@@ -13,6 +13,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 {
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan s_maxRetry = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan s_silence = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(1);
 
     /// <summary>How many notifications may wait for a server that does not take them.</summary>
@@ -296,7 +297,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         half = new StreamableHttpClient(http, tools, _receiver!, _replay, logger) { Accepted = () => Use(half!) };
         try
         {
-            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: true, cancellationToken);
+            return await RetryingAsync(() => PostWatchedAsync(half, message, cancellationToken), retryTemporary: true, cancellationToken);
         }
         finally
         {
@@ -305,6 +306,22 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
                 await half.DisposeAsync();
             }
         }
+    }
+
+    /// <summary>
+    /// A server that answers in JSON shows no sign of life before it is done. One that does not speak the transport refuses at
+    /// once, so that after a while the others need not wait any longer.
+    /// </summary>
+    private async Task<HttpRefusal?> PostWatchedAsync(StreamableHttpClient half, JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        var posting = half.PostAsync(message, cancellationToken);
+        await Task.WhenAny(posting, Task.Delay(s_silence, http.Time, cancellationToken));
+        if (!posting.IsCompleted && !cancellationToken.IsCancellationRequested)
+        {
+            Use(half);
+        }
+
+        return await posting;
     }
 
     private async Task<HttpRefusal?> TrySseAsync(JsonRpcMessage message, CancellationToken cancellationToken)

@@ -106,7 +106,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         {
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             timeout.CancelAfter(ControlTimeout);
-            body = await ReadBodyAsync(response, timeout.Token);
+            body = ServerSentEvents.IsEventStream(response) ? await ReadFirstEventAsync(response, timeout.Token) : await ReadBodyAsync(response, timeout.Token);
         }
         catch (Exception e) when (e is UpstreamHttpException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
@@ -120,6 +120,20 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
         var text = string.Join(' ', System.Text.Encoding.UTF8.GetString(body.Span[..Math.Min(body.Length, MaxText)]).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         return (body, text.Length == 0 || text[0] == '<' ? status : $"{status}: {text}");
+    }
+
+    /// <summary>Some servers send even a refusal as an event.</summary>
+    private async Task<ReadOnlyMemory<byte>> ReadFirstEventAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        await foreach (var (_, data) in new ServerSentEvents(this, response).ReadAsync(cancellationToken))
+        {
+            if (data.Length > 0)
+            {
+                return data;
+            }
+        }
+
+        return default;
     }
 
     /// <summary>A URL without what may be secret in it: some hosted servers tell their users apart by the path.</summary>

@@ -83,8 +83,9 @@ internal sealed partial class ChildProcessConnection : IConnection
 
         if (!_child.Exited.IsCompleted)
         {
-            // End of output comes a moment before the exit that caused it.
-            await Task.WhenAny(_child.Exited, Task.Delay(TimeSpan.FromMilliseconds(250), _time, cancellationToken));
+            // End of output comes a moment before the exit that caused it; or the child has more to do first. Either way it is leaving.
+            _ = _writer!.CloseAsync(cancellationToken).AsTask();
+            await Task.WhenAny(_child.Exited, Task.Delay(_options.CloseGrace, _time, cancellationToken));
         }
 
         if (_child.Exited.IsCompleted)

@@ -10,6 +10,7 @@ public sealed class StdioConnection : IConnection
     private readonly Stream _input;
     private readonly StdioWriter _writer;
     private readonly int _maxMessageSize;
+    private readonly TaskCompletionSource _gone = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private bool _isThisProcess;
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -31,6 +32,9 @@ public sealed class StdioConnection : IConnection
 
     /// <inheritdoc/>
     public bool HasRequestStreams => false;
+
+    /// <inheritdoc/>
+    public Task Gone => _gone.Task;
 
     /// <inheritdoc/>
     public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
@@ -78,6 +82,7 @@ public sealed class StdioConnection : IConnection
                 if (count == 0)
                 {
                     _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "end of input"));
+                    WatchOutput(cancellationToken);
                     return;
                 }
             }
@@ -93,6 +98,19 @@ public sealed class StdioConnection : IConnection
         catch (Exception e)
         {
             _ended.TrySetException(e);
+        }
+    }
+
+    /// <summary>A client that closed its side may still read the answers; one that was killed does not, and nobody has to wait for them.</summary>
+    private void WatchOutput(CancellationToken cancellationToken)
+    {
+        while (_isThisProcess && !OperatingSystem.IsWindows() && !cancellationToken.IsCancellationRequested)
+        {
+            if (HangUp.IsSeenOn(1, s_hangUpInterval))
+            {
+                _gone.TrySetResult();
+                return;
+            }
         }
     }
 

@@ -34,7 +34,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
         if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
         {
-            await ListToolsAsync(message, cancellationToken);
+            await tools.ListOnceAsync(() => ListToolsAsync(message)).WaitAsync(cancellationToken);
         }
 
         var session = Current;
@@ -47,7 +47,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
         {
             // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
-            await ListToolsAsync(message, cancellationToken);
+            await tools.ListOnceAsync(() => ListToolsAsync(message)).WaitAsync(cancellationToken);
             return await PostOnceAsync(message, session, modern, cancellationToken);
         }
 
@@ -297,6 +297,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
             JsonRpcMessage? answer = null;
             if (response.IsSuccessStatusCode)
             {
+                Accepted?.Invoke();
                 var exchange = new Exchange(request, modern, Header(response, McpHeaders.SessionId)) { OnAnswer = message => answer = message };
                 if (ServerSentEvents.IsEventStream(response))
                 {
@@ -310,7 +311,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
             return answer;
         }
-        catch (Exception e) when (e is UpstreamHttpException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
         {
             LogAskFailed(request, e.Message);
             return null;
@@ -318,12 +319,14 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     }
 
     /// <summary>Learns which parameters are mirrored into headers. Without an answer the call goes out without such headers, and the server has the last word.</summary>
-    private async Task ListToolsAsync(JsonRpcMessage call, CancellationToken cancellationToken)
+    private async Task ListToolsAsync(JsonRpcMessage call)
     {
+        // Started under the lock that others wait for; and not for the one call alone that came first, so its end does not end it.
+        await Task.Yield();
         string? cursor = null;
         for (var page = 0; page < ToolListRequest.MaxPages; page++)
         {
-            if (await AskAsync(ToolListRequest.For(call, cursor), Current, modern: true, cancellationToken) is not { IsError: false } answer)
+            if (await AskAsync(ToolListRequest.For(call, cursor), Current, modern: true, _closing.Token) is not { IsError: false } answer)
             {
                 return;
             }

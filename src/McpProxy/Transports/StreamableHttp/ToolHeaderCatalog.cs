@@ -13,7 +13,23 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
 {
     private const int MaxTools = 10_000;
 
+    private readonly Lock _gate = new();
+    private Task _listing = Task.CompletedTask;
     private readonly ConcurrentDictionary<string, IReadOnlyList<ToolHeader>> _tools = new(StringComparer.Ordinal);
+
+    /// <summary>Has the tools listed, once for all who ask for it at the same time.</summary>
+    public Task ListOnceAsync(Func<Task> list)
+    {
+        lock (_gate)
+        {
+            if (_listing.IsCompleted)
+            {
+                _listing = list();
+            }
+
+            return _listing;
+        }
+    }
 
     /// <summary>The mirrored parameters of a tool; null when no list has named the tool yet.</summary>
     public IReadOnlyList<ToolHeader>? Find(string tool) => _tools.GetValueOrDefault(tool);
