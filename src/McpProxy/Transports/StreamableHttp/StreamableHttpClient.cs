@@ -37,7 +37,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
             await tools.ListOnceAsync(() => ListToolsAsync(message)).WaitAsync(cancellationToken);
         }
 
-        var session = Current;
+        var session = modern ? Current : await RestoredAsync(cancellationToken);
         var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
         if (refusal is null)
         {
@@ -339,6 +339,23 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
+    /// <summary>The session, as soon as one that is being opened again is whole.</summary>
+    private async Task<Session> RestoredAsync(CancellationToken cancellationToken)
+    {
+        Task<bool>? reinitializing;
+        lock (_gate)
+        {
+            reinitializing = _reinitializing;
+        }
+
+        if (reinitializing is not null)
+        {
+            await reinitializing.WaitAsync(cancellationToken);
+        }
+
+        return Current;
+    }
+
     /// <summary>Opens a new session in place of one that the server has lost; the client does not notice.</summary>
     /// <returns>False when that failed, or nothing was ever initialised.</returns>
     private async Task<bool> ReinitializeAsync(Session lost, CancellationToken cancellationToken)
@@ -346,7 +363,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         Task<bool> work;
         lock (_gate)
         {
-            if (_session != lost)
+            // A new session is of use when all of it was restored, and not before.
+            if (_reinitializing is null && _session != lost)
             {
                 return true;
             }
