@@ -98,7 +98,9 @@ internal sealed partial class HttpHost : IAsyncDisposable
     private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses)
     {
         kestrel.AddServerHeader = false;
-        kestrel.Limits.MaxRequestBodySize = settings.MaxMessageSize;
+
+        // The endpoint bounds bodies itself. Kestrel's own bound would break the connection off before the client has read the 413.
+        kestrel.Limits.MaxRequestBodySize = null;
         foreach (var address in addresses)
         {
             kestrel.Listen(address, settings.Port ?? 0);

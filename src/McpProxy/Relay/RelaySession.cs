@@ -12,6 +12,7 @@ namespace McpProxy.Relay;
 public sealed partial class RelaySession
 {
     private static readonly TimeSpan s_lastAnswersTimeout = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_firstRequestTimeout = TimeSpan.FromSeconds(1);
 
     private readonly IConnection _downstream;
     private readonly IConnection _upstream;
@@ -20,7 +21,9 @@ public sealed partial class RelaySession
     private readonly ILogger _logger;
     private readonly PendingRequests _fromClient = new();
     private readonly PendingRequests _fromServer = new();
+    private readonly TaskCompletionSource _firstRefusal = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private string _endDetail = "";
+    private volatile bool _hasSeenRequest;
 
     /// <summary>Makes a session of two connections, which it owns from now on.</summary>
     /// <param name="downstream">The client's side.</param>
@@ -72,6 +75,11 @@ public sealed partial class RelaySession
             _endDetail = end.End.Detail;
             var reason = end.ByUpstream ? end.End.Detail : "the session ended before the answer came";
             await AnswerLastAsync(_fromClient.RemoveAll(close: true), reason, graceful: !end.ByUpstream);
+            if (end.ByUpstream && !_hasSeenRequest)
+            {
+                // An upstream that could not even be started: the client that is about to ask is owed the reason.
+                await Task.WhenAny(_firstRefusal.Task, downstream, Task.Delay(s_firstRequestTimeout, _time, cancellationToken));
+            }
         }
         finally
         {
@@ -159,10 +167,12 @@ public sealed partial class RelaySession
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Request:
+                _hasSeenRequest = true;
                 var added = _fromClient.Add(message, _options.MaxRequestsInFlight);
                 if (added != PendingRequests.AddResult.Added)
                 {
                     await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
+                    _firstRefusal.TrySetResult();
                     return;
                 }
 

@@ -24,6 +24,17 @@ public sealed class ChildProcessConnectionTests
     }
 
     [Fact]
+    public async Task Who_asks_a_server_that_could_not_be_started_is_told_why()
+    {
+        SkipOnWindows();
+        var client = new FakePeer();
+        var session = Run(client, Connect("no-such-program-anywhere"));
+        await client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"initialize"}""");
+        (await client.NextJsonAsync()).ShouldContain("no-such-program-anywhere");
+        (await session.WaitAsync(s_timeout, TestContext.Current.CancellationToken)).End.Reason.ShouldBe(ConnectionEndReason.StartFailed);
+    }
+
+    [Fact]
     public async Task Arguments_reach_the_child_verbatim()
     {
         SkipOnWindows();
