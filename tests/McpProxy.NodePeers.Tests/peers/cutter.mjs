@@ -8,7 +8,9 @@ const [events, origin] = process.argv.slice(2);
 
 const server = createServer((incoming, outgoing) => {
   const { method, headers, url } = incoming;
-  const forwarded = request(new URL(url, origin), { method, headers }, (answer) => {
+  // No agent: a connection that one request's end takes down must not be another's.
+  const options = { method, headers, agent: false };
+  const forwarded = request(new URL(url, origin), options, (answer) => {
     answer.on('error', () => outgoing.destroy());
     outgoing.writeHead(answer.statusCode, answer.headers);
     if (answer.headers['content-type']?.startsWith('text/event-stream')) {
