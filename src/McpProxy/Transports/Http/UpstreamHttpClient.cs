@@ -237,13 +237,15 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
     /// <summary>Connects with TCP keep-alive: a peer that vanished without a word is noticed although streams have no read timeout.</summary>
     private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
     {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
+            // Options come after: a name with several addresses takes several attempts, which a socket with options cannot make on Unix.
+            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
+            socket.NoDelay = true;
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
             socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
             socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
             return new NetworkStream(socket, ownsSocket: true);
         }
         catch
