@@ -39,7 +39,7 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
         if (learned is null || ParameterProblem(http.Headers, request, learned) is not null)
         {
             // Never listed yet, or listed and changed since: only what the server says now can refuse a call.
-            await tools.ListOnceAsync(() => ListToolsAsync(request)).WaitAsync(cancellationToken);
+            await tools.ListOnceAsync(request, page => UpstreamQuestion.AskAsync(upstream, page, CancellationToken.None)).WaitAsync(cancellationToken);
             learned = tools.Find(tool);
         }
 
@@ -132,25 +132,4 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
     /// <param name="Message">What is wrong.</param>
     /// <param name="Data">The error's data, JSON text; empty for none.</param>
     internal sealed record Problem(int Code, string Message, ReadOnlyMemory<byte> Data = default);
-
-    private async Task ListToolsAsync(JsonRpcMessage call)
-    {
-        // Started under the lock that others wait for.
-        await Task.Yield();
-        string? cursor = null;
-        for (var page = 0; page < ToolListRequest.MaxPages; page++)
-        {
-            if (await UpstreamQuestion.AskAsync(upstream, ToolListRequest.For(call, cursor), CancellationToken.None) is not { IsError: false } answer)
-            {
-                return;
-            }
-
-            tools.Learn(answer);
-            cursor = ToolListRequest.NextCursor(answer);
-            if (cursor is null)
-            {
-                return;
-            }
-        }
-    }
 }

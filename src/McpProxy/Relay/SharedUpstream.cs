@@ -18,7 +18,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
 
     private readonly ILogger _logger = logger ?? NullLogger.Instance;
     private readonly Lock _gate = new();
-    private readonly Dictionary<long, Route> _routes = [];
+    private readonly Dictionary<JsonRpcId, Route> _routes = [];
     private readonly CancellationTokenSource _closing = new();
     private long _lastId;
     private Shared? _shared;
@@ -54,7 +54,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Request:
-                var id = Interlocked.Increment(ref _lastId);
+                var id = JsonRpcId.FromNumber(Interlocked.Increment(ref _lastId));
                 var token = message.ProgressToken();
                 var route = new Route(lane, message.Id.Detach(), token.Detach(), AsksForLogs(message));
                 lock (_gate)
@@ -79,7 +79,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
                 if (RemoveRoute(lane, cancelled) is { } own)
                 {
                     var requestId = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "requestId"u8));
-                    await Connection().SendAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (requestId, Text(own)))), default, cancellationToken);
+                    await Connection().SendAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (requestId, own.Utf8Text))), default, cancellationToken);
                 }
 
                 return true;
@@ -92,7 +92,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
     /// <summary>Cancels what a client that is gone has left in flight.</summary>
     internal async ValueTask LeaveAsync(SharedLane lane)
     {
-        List<long> abandoned;
+        List<JsonRpcId> abandoned;
         lock (_gate)
         {
             abandoned = [.. _routes.Where(entry => entry.Value.Lane == lane).Select(entry => entry.Key)];
@@ -113,7 +113,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
         {
             foreach (var id in abandoned)
             {
-                await shared.Connection.SendAsync(JsonRpcWriter.Cancelled(JsonRpcId.FromNumber(id), "the client is gone"), default, timeout.Token)
+                await shared.Connection.SendAsync(JsonRpcWriter.Cancelled(id, "the client is gone"), default, timeout.Token)
                     .AsTask().WaitAsync(timeout.Token);
             }
         }
@@ -226,40 +226,30 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
 
     private Route? Find(JsonRpcId id)
     {
-        if (id.Kind != JsonRpcIdKind.Integer || !long.TryParse(id.ToString(), out var number))
-        {
-            return null;
-        }
-
         lock (_gate)
         {
-            return _routes.GetValueOrDefault(number);
+            return _routes.GetValueOrDefault(id);
         }
     }
 
     private Route? Remove(JsonRpcId id)
     {
-        if (id.Kind != JsonRpcIdKind.Integer || !long.TryParse(id.ToString(), out var number))
-        {
-            return null;
-        }
-
         lock (_gate)
         {
-            return _routes.Remove(number, out var route) ? route : null;
+            return _routes.Remove(id, out var route) ? route : null;
         }
     }
 
-    private long? RemoveRoute(SharedLane lane, JsonRpcId id)
+    private JsonRpcId? RemoveRoute(SharedLane lane, JsonRpcId id)
     {
         lock (_gate)
         {
-            foreach (var (number, route) in _routes)
+            foreach (var (ours, route) in _routes)
             {
                 if (route.Lane == lane && route.Id == id)
                 {
-                    _routes.Remove(number);
-                    return number;
+                    _routes.Remove(ours);
+                    return ours;
                 }
             }
         }
@@ -297,9 +287,9 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
         request.Params.Span.IndexOf("io.modelcontextprotocol/logLevel"u8) >= 0
         && !JsonMembers.Find(request.Meta(), "io.modelcontextprotocol/logLevel"u8).IsEmpty;
 
-    private static JsonRpcMessage WithIds(in JsonRpcMessage request, long id, JsonRpcId token)
+    private static JsonRpcMessage WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token)
     {
-        var text = Text(id);
+        var text = id.Utf8Text;
         if (token.IsNone)
         {
             return JsonSplice.Reparse(JsonSplice.Apply(request.Utf8, (request.IdRange, text)));
@@ -325,8 +315,6 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
         var subscription = JsonMembers.Find(JsonMembers.Find(utf8[holder], "_meta"u8), "io.modelcontextprotocol/subscriptionId"u8);
         return subscription.IsEmpty ? utf8 : JsonSplice.Apply(utf8, (JsonSplice.RangeOf(utf8, subscription), id.Utf8Text));
     }
-
-    private static ReadOnlyMemory<byte> Text(long id) => JsonRpcId.FromNumber(id).Utf8Text;
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} does not read: {Count} requests of a client that is gone could not be cancelled")]
     private partial void LogLeftBehind(string name, int count);

@@ -34,7 +34,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
         if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
         {
-            await tools.ListOnceAsync(() => ListToolsAsync(message)).WaitAsync(cancellationToken);
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
         }
 
         var session = modern ? Current : await RestoredAsync(cancellationToken);
@@ -47,7 +47,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
         {
             // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
-            await tools.ListOnceAsync(() => ListToolsAsync(message)).WaitAsync(cancellationToken);
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
             return await PostOnceAsync(message, session, modern, cancellationToken);
         }
 
@@ -318,26 +318,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
-    /// <summary>Learns which parameters are mirrored into headers. Without an answer the call goes out without such headers, and the server has the last word.</summary>
-    private async Task ListToolsAsync(JsonRpcMessage call)
-    {
-        // Started under the lock that others wait for; and not for the one call alone that came first, so its end does not end it.
-        await Task.Yield();
-        string? cursor = null;
-        for (var page = 0; page < ToolListRequest.MaxPages; page++)
-        {
-            if (await AskAsync(ToolListRequest.For(call, cursor), Current, modern: true, _closing.Token) is not { IsError: false } answer)
-            {
-                return;
-            }
-
-            cursor = ToolListRequest.NextCursor(answer);
-            if (cursor is null)
-            {
-                return;
-            }
-        }
-    }
+    /// <summary>
+    /// Learns which parameters are mirrored into headers. Without an answer the call goes out without such headers, and the
+    /// server has the last word. Not for the one call alone that came first, so its end does not end it.
+    /// </summary>
+    private Task ListToolsAsync(JsonRpcMessage call) =>
+        tools.ListOnceAsync(call, page => AskAsync(page, Current, modern: true, _closing.Token));
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>
     private async Task<Session> RestoredAsync(CancellationToken cancellationToken)

@@ -17,14 +17,16 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
     private Task _listing = Task.CompletedTask;
     private readonly ConcurrentDictionary<string, IReadOnlyList<ToolHeader>> _tools = new(StringComparer.Ordinal);
 
-    /// <summary>Has the tools listed, once for all who ask for it at the same time.</summary>
-    public Task ListOnceAsync(Func<Task> list)
+    /// <summary>Has the tools listed and learns from the answers, once for all who need it at the same time.</summary>
+    /// <param name="call">A call that needs it, whose protocol members the requests carry.</param>
+    /// <param name="ask">Sends a request of the proxy's own; null when there is no answer.</param>
+    public Task ListOnceAsync(JsonRpcMessage call, Func<JsonRpcMessage, Task<JsonRpcMessage?>> ask)
     {
         lock (_gate)
         {
             if (_listing.IsCompleted)
             {
-                _listing = list();
+                _listing = ListAsync(call, ask);
             }
 
             return _listing;
@@ -77,6 +79,27 @@ internal sealed partial class ToolHeaderCatalog(ILogger logger)
             foreach (var element in elements)
             {
                 Learn(element, annotated);
+            }
+        }
+    }
+
+    private async Task ListAsync(JsonRpcMessage call, Func<JsonRpcMessage, Task<JsonRpcMessage?>> ask)
+    {
+        // Started under the lock that others wait for.
+        await Task.Yield();
+        string? cursor = null;
+        for (var page = 0; page < ToolListRequest.MaxPages; page++)
+        {
+            if (await ask(ToolListRequest.For(call, cursor)) is not { IsError: false } answer)
+            {
+                return;
+            }
+
+            Learn(answer);
+            cursor = ToolListRequest.NextCursor(answer);
+            if (cursor is null)
+            {
+                return;
             }
         }
     }
