@@ -2,6 +2,7 @@ using System.CommandLine;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Demo;
 using McpProxy.Cli.Logging;
+using McpProxy.Cli.SignIn;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -52,6 +53,14 @@ internal static partial class Program
             return await options.InvokeAsync();
         }
 
+        CommandLineEraser.Erase(command.Secrets(options));
+        if (line.Verb is "status" or "reset")
+        {
+            var (store, log) = command.StoreSettings(options);
+            using var storeLoggers = new StderrLoggerProvider(log, TimeProvider.System);
+            return line.Verb == "status" ? StoredSignIns.Show(store, storeLoggers, TimeProvider.System) : StoredSignIns.Reset(store, storeLoggers);
+        }
+
         var settings = command.Settings(line, options, Environment.GetEnvironmentVariable);
         using var loggers = new StderrLoggerProvider(settings.Log, TimeProvider.System);
         using var signals = new StopSignals(isServer: settings.Port is not null);
@@ -60,17 +69,50 @@ internal static partial class Program
             LogHint(loggers.CreateLogger("usage"), hint);
         }
 
+        if (settings.Http is { } http)
+        {
+            return await RunHttpUpstreamAsync(line.Verb, http, settings, loggers, signals.Stop);
+        }
+
+        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loggers, signals.Stop);
+    }
+
+    private static async Task<int> RunHttpUpstreamAsync(string? verb, HttpUpstreamOptions http, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
+    {
+        if (http.Network.Insecure)
+        {
+            LogInsecure(loggers.CreateLogger("usage"));
+        }
+
+        HttpUpstream upstream;
+        try
+        {
+            upstream = new HttpUpstream(http, TimeProvider.System, loggers);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException(e.Message.Split(" (Parameter", 2)[0]);
+        }
+
+        await using (upstream)
+        {
+            return verb switch
+            {
+                "login" => await SignInCommand.LoginAsync(upstream, http, stop),
+                "logout" => await SignInCommand.LogoutAsync(upstream, stop),
+                _ => await ServeAsync(upstream, settings, loggers, stop),
+            };
+        }
+    }
+
+    private static Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
+    {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
-        IUpstream upstream = settings.Http is { } http
-            ? new HttpUpstream(http, TimeProvider.System, loggers)
-            : new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers);
-        return settings.Port is null
-            ? await StdioHost.RunAsync(upstream, settings, loggers, signals.Stop)
-            : await HttpHost.RunAsync(upstream, settings, loggers, signals.Stop);
+        return settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, stop) : HttpHost.RunAsync(upstream, settings, loggers, stop);
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)
@@ -98,6 +140,9 @@ internal static partial class Program
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Hint}")]
     private static partial void LogHint(ILogger logger, string hint);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Certificates are not checked (--insecure): anyone on the way can read and change everything, tokens too")]
+    private static partial void LogInsecure(ILogger logger);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Serving MCP on standard input and output, as a client would start it; add --port 8080 to serve HTTP")]
     private static partial void LogTerminal(ILogger logger);

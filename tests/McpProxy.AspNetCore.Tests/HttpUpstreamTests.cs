@@ -220,7 +220,7 @@ public sealed class HttpUpstreamTests
         foreach (var form in (string[])["json", "event"])
         {
             var client = new FakePeer();
-            using var upstream = new HttpUpstream(new() { Url = server.Url, Headers = [new("X-As", form)] });
+            await using var upstream = new HttpUpstream(new() { Url = server.Url, Headers = [new("X-As", form)] });
             _ = new RelaySession(client, upstream.Connect()).RunAsync(TestContext.Current.CancellationToken);
             await client.SayAsync("""{"jsonrpc":"2.0","id":2,"method":"x"}""");
             (await client.NextJsonAsync()).ShouldBe(Answer);
@@ -321,7 +321,7 @@ public sealed class HttpUpstreamTests
         await _client.SayAsync(Http.Initialize);
         (await _client.NextJsonAsync()).ShouldBe(Http.InitializeResult);
         var other = new FakePeer();
-        using var upstream = new HttpUpstream(new() { Url = new Uri(server.Url, "/away"), Headers = [new("Authorization", "Bearer secret")] });
+        await using var upstream = new HttpUpstream(new() { Url = new Uri(server.Url, "/away"), Headers = [new("Authorization", "Bearer secret")] });
         _ = new RelaySession(other, upstream.Connect()).RunAsync(TestContext.Current.CancellationToken);
         await other.SayAsync(Http.Initialize);
         (await other.NextJsonAsync()).ShouldContain("another origin");
@@ -378,7 +378,7 @@ public sealed class HttpUpstreamTests
             context.Response.ContentType = "application/json";
             await context.Response.WriteAsync(body.Contains("\"big\"", StringComparison.Ordinal) ? $$"""{"jsonrpc":"2.0","id":1,"result":"{{new string('x', 5000)}}"}""" : """{"jsonrpc":"2.0","id":2,"result":"ok"}""");
         });
-        using var upstream = new HttpUpstream(new() { Url = server.Url, MaxMessageSize = 1000 });
+        await using var upstream = new HttpUpstream(new() { Url = server.Url, MaxMessageSize = 1000 });
         _ = new RelaySession(_client, upstream.Connect()).RunAsync(TestContext.Current.CancellationToken);
         await _client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"big"}""");
         (await _client.NextJsonAsync()).ShouldContain("longer than 1000 bytes");

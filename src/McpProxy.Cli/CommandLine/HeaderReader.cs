@@ -21,6 +21,10 @@ internal static class HeaderReader
         return result;
     }
 
+    /// <summary>Headers as they were typed, before variables are replaced.</summary>
+    public static IReadOnlyList<KeyValuePair<string, string>> AsTyped(IEnumerable<string> headers) =>
+        [.. headers.Select(header => header.Split(':', 2)).Where(parts => parts.Length == 2).Select(parts => new KeyValuePair<string, string>(parts[0].Trim(), parts[1].Trim()))];
+
     private static string[] ReadFile(string file)
     {
         try
@@ -48,7 +52,9 @@ internal static class HeaderReader
             : throw new UsageException($"{where}: the value of {name} has a line break or NUL in it");
     }
 
-    private static string Expand(string value, string where, Func<string, string?> environment)
+    /// <summary>The value with <c>${NAME}</c> replaced from the environment.</summary>
+    /// <exception cref="UsageException">A variable is not set.</exception>
+    internal static string Expand(string value, string where, Func<string, string?> environment)
     {
         var result = new StringBuilder();
         for (var at = 0; ;)

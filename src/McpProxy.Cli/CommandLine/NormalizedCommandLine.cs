@@ -17,6 +17,9 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
     /// <summary>The port of a program whose users expect one without saying so.</summary>
     private const string ImpliedPort = "8000";
 
+    /// <summary>The word that asks for something about sign-ins (<c>login</c>, <c>logout</c>, <c>status</c>, <c>reset</c>); null to proxy.</summary>
+    public string? Verb { get; init; }
+
     /// <summary>A word of the command that is one of our own options: most likely it was meant for us.</summary>
     public string? Misplaced { get; init; }
 
@@ -28,6 +31,7 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
         List<string>? command = null;
         string? output = null;
         string? misplaced = null;
+        string? verb = null;
         var inShell = false;
         var at = 0;
         while (at < words.Count && command is null)
@@ -47,15 +51,17 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
             }
             else if (url is not null)
             {
-                // mcp-remote takes the port of its sign-in listener here; without a sign-in there is none to set.
+                // mcp-remote takes the port that the browser comes back to here.
                 if (!ushort.TryParse(word, out _))
                 {
                     throw new UsageException($"\"{word}\" after the URL means nothing; to start a command, leave the URL out");
                 }
+
+                options.AddRange(["--callback-port", word]);
             }
-            else if (word is "login" or "logout" or "status" or "reset")
+            else if (verb is null && word is "login" or "logout" or "status" or "reset")
             {
-                throw new UsageException($"\"{word}\" is about sign-ins, which are not part of this version yet; to start a program of that name, write: -- {word}");
+                verb = word;
             }
             else
             {
@@ -87,7 +93,12 @@ internal sealed record NormalizedCommandLine(IReadOnlyList<string> Options, stri
             options.AddRange(["--port", ImpliedPort]);
         }
 
-        return new(options, url, command) { Misplaced = misplaced };
+        if (verb is not null && (command is not null || (url is not null) != (verb is "login" or "logout")))
+        {
+            throw new UsageException(verb is "login" or "logout" ? $"\"{verb}\" takes the URL of a server: mcp-proxy {verb} https://example.com/mcp" : $"\"{verb}\" takes no server; to start a program of that name, write: -- {verb}");
+        }
+
+        return new(options, url, command) { Misplaced = misplaced, Verb = verb };
 
         void Take(string[] rewritten)
         {

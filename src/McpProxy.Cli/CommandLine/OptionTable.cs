@@ -8,10 +8,8 @@ namespace McpProxy.Cli.CommandLine;
 /// </summary>
 internal static class OptionTable
 {
-    private const string NeedsOAuth = "signing in to servers (OAuth) is not part of this version yet; give a token with --header \"Authorization: Bearer ...\"";
     private const string NeedsInboundAuth = "authentication of clients is not part of this version yet; put an authenticating reverse proxy in front";
     private const string NeedsTls = "serving TLS is not part of this version yet; put a TLS-terminating reverse proxy in front";
-    private const string NeedsTlsOptions = "TLS settings are not part of this version yet; certificates are checked against the system's store (SSL_CERT_FILE adds to it)";
     private const string OneServer = "this version serves one server; run one mcp-proxy for each";
     private const string NeedsBridge = "translating between protocol eras is not part of this version yet; messages are relayed as they are";
 
@@ -22,6 +20,13 @@ internal static class OptionTable
     private static IEnumerable<OptionSpelling> Canonical() =>
     [
         Ours("--transport", 1), Ours("--header", 1), Ours("--header-file", 1), Ours("--connect-timeout", 1), Ours("--headers-timeout", 1),
+        Ours("--client-id", 1), Ours("--client-secret", 1), Ours("--client-key", 1), Ours("--client-key-id", 1), Ours("--client-metadata-url", 1),
+        Ours("--static-oauth-client-info", 1), Ours("--static-oauth-client-metadata", 1), Ours("--scope", 1), Ours("--resource", 1), Ours("--disable-resource-parameter", 0),
+        Ours("--authorize-param", 1), Ours("--callback-host", 1), Ours("--callback-port", 1), Ours("--callback-path", 1), Ours("--auth-success-url", 1),
+        Ours("--auth-timeout", 1), Ours("--auth-wait", 1), Ours("--auth-profile", 1), Ours("--token-store", 1), Ours("--no-browser", 0), Ours("--no-oauth", 0),
+        Ours("--device-code", 0), Ours("--client-credentials", 0), Ours("--token-endpoint", 1), Ours("--assertion-file", 1),
+        Ours("--idp-issuer", 1), Ours("--idp-token-endpoint", 1), Ours("--idp-client-id", 1), Ours("--idp-client-secret", 1), Ours("--idp-id-token-file", 1),
+        Ours("--allow-http", 0), Ours("--ca-file", 1), Ours("--client-cert", 1), Ours("--client-cert-key", 1), Ours("--insecure", 0),
         Ours("--cwd", 1), Ours("--pass-environment", 0),
         Ours("--port", 1), Ours("--host", 1), Ours("--path", 1), Ours("--sse-path", 1), Ours("--messages-path", 1), Ours("--base-url", 1),
         Ours("--allow-host", 1), Ours("--allow-origin", 1) with { IsGreedy = true, Rewrite = values => [.. values.SelectMany(value => value.Split(',')).SelectMany(value => (string[])["--allow-origin", value])] },
@@ -41,8 +46,12 @@ internal static class OptionTable
         Alias("--sse-port", "--port"), Alias("--sse-host", "--host"), Alias("-V", "--version", 0), Alias("-h", "--help", 0), Alias("-?", "--help", 0),
         Nothing("--no-pass-environment"), Nothing("--no-debug"), Nothing("--no-stateless"), Nothing("--expose-header", 1),
 
+        new("--token-url", 1) { Rewrite = values => ["--token-endpoint", values[0], "--client-credentials"] },
+        Alias("--no-verify-ssl", "--insecure", 0), new("--verify-ssl", 1) { ValueIsOptional = true, Rewrite = values => VerifySsl(values.Length == 0 ? "true" : values[0]) },
+        Alias("-insecure", "--insecure", 0),
+
         // mcp-remote
-        Nothing("--allow-http"), Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
+        Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
 
         // supergateway
         new("--stdio", 1) { Rewrite = values => [NormalizedCommandLine.StdioMarker, values[0]] },
@@ -77,12 +86,9 @@ internal static class OptionTable
 
     private static IEnumerable<OptionSpelling> Refused() =>
     [
-        .. Refuse(NeedsOAuth, 1, "--client-id", "--client-secret", "--token-url", "--auth-timeout", "--static-oauth-client-metadata", "--static-oauth-client-info",
-            "--resource", "--token-endpoint", "--client-metadata-url", "--authorize-param", "--callback-path", "--callback-host", "--callback-port", "--auth-success-url", "--auth-profile"),
-        .. Refuse(NeedsOAuth, 0, "--disable-resource-parameter", "--device-code", "--client-credentials", "--use-id-token"),
+        .. Refuse("servers are given access tokens only, as the specification says; ID tokens are for the client they were issued to", 0, "--use-id-token"),
         .. Refuse(NeedsInboundAuth, 1, "--apiKey", "--api-key", "--basic-auth", "--auth-issuer", "--auth-audience", "--auth-scope"),
         .. Refuse(NeedsTls, 1, "--sslCa", "--sslCert", "--sslKey", "--ssl-ca", "--ssl-cert", "--ssl-key", "--tls-cert", "--tls-key"),
-        .. Refuse(NeedsTlsOptions, 0, "--verify-ssl", "--no-verify-ssl", "--insecure", "-insecure"),
         .. Refuse(OneServer, 1, "--named-server", "--named-server-config", "--config", "-config"),
         .. Refuse(NeedsBridge, 1, "--protocol", "--upstreamProtocol", "--upstream-protocol", "--downstream-protocol", "--bridge"),
         .. Refuse(NeedsBridge, 0, "--no-modern"),
@@ -119,6 +125,14 @@ internal static class OptionTable
 
     private static IEnumerable<OptionSpelling> Refuse(string why, int values, params string[] names) =>
         names.Select(name => new OptionSpelling(name, values) { Refusal = why });
+
+    /// <summary>A word for yes or no, or the file with the certificate authorities to trust.</summary>
+    private static string[] VerifySsl(string word) => word.ToLowerInvariant() switch
+    {
+        "true" or "yes" or "on" or "1" => [],
+        "false" or "no" or "off" or "0" => ["--insecure"],
+        _ => ["--ca-file", word],
+    };
 
     private static string[] OutputTransport(string word) => word switch
     {

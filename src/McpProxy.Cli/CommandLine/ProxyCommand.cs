@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using McpProxy.AspNetCore;
+using McpProxy.Auth.Store;
 using McpProxy.Relay;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
@@ -25,6 +26,8 @@ internal sealed class ProxyCommand
     private readonly Option<string[]> _headerFile = new("--header-file") { HelpName = "FILE", Description = "Headers from a file: \"Name: value\" lines, # comments" };
     private readonly Option<double> _connectTimeout = Seconds("--connect-timeout", "How long a server that is not there yet is tried again", 30);
     private readonly Option<double> _headersTimeout = Seconds("--headers-timeout", "How long a server may take to begin its answer; 0: no limit", 0);
+
+    private readonly SignInOptions _signIn = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -72,6 +75,11 @@ internal sealed class ProxyCommand
             _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
+        foreach (var signInOption in _signIn.All)
+        {
+            Root.Add(signInOption);
+        }
+
         Demo = new Command("demo", "Run a small MCP server, connect to it through this program, and show the exchange; then keep serving");
         DemoPort = new Option<int>("--port") { HelpName = "PORT", Description = "The port to serve on; 0: any free one. Default: 8080", DefaultValueFactory = _ => 8080 };
         DemoStdio = new Option<bool>("--stdio") { Description = "Serve the demo server on standard input and output, and nothing else" };
@@ -110,6 +118,13 @@ internal sealed class ProxyCommand
 
     public Argument<string> CompletionShell { get; }
 
+    /// <summary>The words of a command line that are secret.</summary>
+    public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
+        .Where(header => !header.Value.Contains("${", StringComparison.Ordinal)).Select(header => header.Value));
+
+    /// <summary>What a command line asks for about the stored sign-ins: where they are kept, and what to log.</summary>
+    public (TokenStoreKind Store, LogSettings Log) StoreSettings(ParseResult parsed) => (_signIn.Store(parsed), LogOf(parsed));
+
     /// <summary>The settings that a command line asks for.</summary>
     /// <param name="line">The command line.</param>
     /// <param name="parsed">Its options.</param>
@@ -141,12 +156,12 @@ internal sealed class ProxyCommand
             HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
             Relay = relay,
             MaxMessageSize = maxMessageSize,
-            Log = new(LevelOf(parsed), parsed.GetValue(_logFormat) == "json"),
+            Log = LogOf(parsed),
             Hint = line.Misplaced is { } word ? $"{word} stands after the command and was given to it; put it before the command if it was meant for mcp-proxy" : null,
         };
     }
 
-    private static Option<double> Seconds(string name, string description, double value) => new(name)
+    internal static Option<double> Seconds(string name, string description, double value) => new(name)
     {
         HelpName = "SECONDS",
         Description = description,
@@ -164,9 +179,9 @@ internal sealed class ProxyCommand
             result, name, "a number from 1", int.TryParse(Word(result), NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number > 0, number),
     };
 
-    private static string Word(ArgumentResult result) => result.Tokens.Count == 0 ? "" : result.Tokens[^1].Value;
+    internal static string Word(ArgumentResult result) => result.Tokens.Count == 0 ? "" : result.Tokens[^1].Value;
 
-    private static T Parsed<T>(ArgumentResult result, string name, string takes, bool isGood, T value)
+    internal static T Parsed<T>(ArgumentResult result, string name, string takes, bool isGood, T value)
     {
         if (!isGood)
         {
@@ -187,7 +202,7 @@ internal sealed class ProxyCommand
 
     private static TimeSpan Span(ParseResult parsed, Option<double> option) => TimeSpan.FromSeconds(parsed.GetValue(option));
 
-    private static string Rooted(string option, string path) =>
+    internal static string Rooted(string option, string path) =>
         path.StartsWith('/') && path.AsSpan().IndexOfAny("?#{} ") < 0 ? path : throw new UsageException($"{option} takes a path that begins with /, not \"{path}\"");
 
     private static HttpTransportChoice Choice(string? word) => word switch
@@ -225,8 +240,11 @@ internal sealed class ProxyCommand
         }
 
         var headersTimeout = parsed.GetValue(_headersTimeout);
+        var hasOwnAuthorization = headers.Exists(header => string.Equals(header.Key, "Authorization", StringComparison.OrdinalIgnoreCase));
         return new()
         {
+            OAuth = _signIn.OAuth(parsed, hasOwnAuthorization, parsed.GetValue(_port) is null ? parsed.GetValue(_host) : null, HeaderReader.AsTyped(parsed.GetValue(_header) ?? []), environment),
+            Network = _signIn.Network(parsed, environment),
             Url = url,
             Transport = Choice(parsed.GetValue(_transport)),
             Headers = headers,
@@ -296,6 +314,8 @@ internal sealed class ProxyCommand
             Relay = relay,
         };
     }
+
+    private LogSettings LogOf(ParseResult parsed) => new(LevelOf(parsed), parsed.GetValue(_logFormat) == "json");
 
     private LogLevel LevelOf(ParseResult parsed) =>
         parsed.GetValue(_silent) ? LogLevel.None

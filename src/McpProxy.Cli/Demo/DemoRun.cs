@@ -68,7 +68,7 @@ internal static class DemoRun
     {
         Say("");
         Say("A client, on the other side of a second relay, talks to it:");
-        using var upstream = new HttpUpstream(new() { Url = url }, TimeProvider.System, loggers);
+        await using var upstream = new HttpUpstream(new() { Url = url }, TimeProvider.System, loggers);
         await using var client = new DemoClient();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         var relay = new RelaySession(client, upstream.Connect()).RunAsync(stop.Token);

@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using McpProxy.Cli.CommandLine;
+using McpProxy.Transports.Http;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Cli.Logging;
@@ -43,7 +44,9 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
         }
     }
 
-    public bool IsEnabled(LogLevel level) => level >= _settings.Level && level != LogLevel.None;
+    /// <summary>Whether a line is written. What a user has to do to sign in always is: without it nothing would work.</summary>
+    public bool IsEnabled(LogLevel level, string category) =>
+        level != LogLevel.None && (level >= _settings.Level || (level >= LogLevel.Warning && category == HttpUpstream.SignInCategory));
 
     public void Log(LogLevel level, string category, string message, Exception? exception)
     {
@@ -95,11 +98,11 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => provider.IsEnabled(logLevel);
+        public bool IsEnabled(LogLevel logLevel) => provider.IsEnabled(logLevel, category);
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (provider.IsEnabled(logLevel))
+            if (provider.IsEnabled(logLevel, category))
             {
                 provider.Log(logLevel, category, formatter(state, exception), exception);
             }

@@ -21,6 +21,9 @@ public static class JsonRpcErrorCode
     /// <summary>The upstream cannot be reached or has gone.</summary>
     public const int UpstreamUnavailable = -32000;
 
+    /// <summary>The upstream wants the user to sign in; <c>data.url</c> says where, when that is possible now.</summary>
+    public const int SignInNeeded = -32010;
+
     /// <summary>HTTP headers that do not match the body (MCP 2026-07-28, Streamable HTTP, "Server Validation").</summary>
     public const int HeaderMismatch = -32020;
 

@@ -7,7 +7,7 @@ namespace McpProxy.JsonRpc;
 internal static class JsonRpcWriter
 {
     /// <summary>An error response, as a message.</summary>
-    public static JsonRpcMessage Error(JsonRpcId id, int code, string message) => Parse(ErrorUtf8(id, code, message));
+    public static JsonRpcMessage Error(JsonRpcId id, int code, string message, ReadOnlyMemory<byte> data = default) => Parse(ErrorUtf8(id, code, message, data));
 
     /// <summary>An error response, as bytes. Without an id it carries <c>"id":null</c>, as JSON-RPC 2.0 section 5 says.</summary>
     /// <param name="id">The id of the request that is answered.</param>

@@ -59,6 +59,7 @@ public sealed partial class RelaySession
                 await WithinAsync(RefuseServerRequestsAsync("the client is gone"));
                 if (end.End.Reason == ConnectionEndReason.PeerClosed)
                 {
+                    _upstream.EndOfInput();
                     await DrainAsync(upstream, cancellationToken);
                     if (upstream.IsCompletedSuccessfully && (await upstream).Reason != ConnectionEndReason.Closed)
                     {

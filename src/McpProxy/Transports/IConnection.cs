@@ -20,6 +20,11 @@ public interface IConnection : IAsyncDisposable
     /// </summary>
     Task Gone => Never;
 
+    /// <summary>Tells that nothing more will be sent: what waits for somebody on the sending side need not wait any longer.</summary>
+    void EndOfInput()
+    {
+    }
+
     private static Task Never { get; } = new TaskCompletionSource().Task;
 
     /// <summary>Hands each message of the peer to the receiver until the peer is gone. Called once.</summary>

@@ -12,6 +12,7 @@ const FEW = 8;
 
 /** The revisions under test, and what a server speaks which knows only this one. */
 export const REVISIONS = [
+  { name: '2025-03-26', era: 'legacy' },
   { name: '2025-11-25', era: 'legacy' },
   { name: '2026-07-28', era: 'modern' },
 ];

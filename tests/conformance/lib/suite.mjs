@@ -2,6 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
+import { withHome } from './home.mjs';
 import { run } from './processes.mjs';
 
 const HOME = resolve(import.meta.dirname, '..');
@@ -9,20 +10,30 @@ const SUITE = join(HOME, 'node_modules/@modelcontextprotocol/conformance');
 const SHIM = new URL('node20/register.mjs', import.meta.url).href;
 const NODE_MAJOR = Number.parseInt(process.versions.node, 10);
 
-// The proxy has no OAuth yet. What needs it is named auth/*, in the client suite's extensions too:
-// client credentials, DPoP, enterprise-managed authorization, workload identity.
-const NEEDS_OAUTH = /^auth\//;
-
 // An extension which no revision requires, and which the SDK of the fixture server has no part in.
 const TASKS_EXTENSION = /^tasks-/;
 
+// What the suite has for a revision whose requirements it does not list.
+const BACK_COMPATIBILITY = {
+  '2025-03-26': {
+    client: [
+      'auth/2025-03-26-oauth-metadata-backcompat',
+      'auth/2025-03-26-oauth-endpoint-fallback',
+    ],
+    server: [],
+  },
+};
+
 /** What the suite tests in a revision on one side, 'server' or 'client': also what it only reports. */
 export async function listScenarios(side, revision) {
+  if (revision in BACK_COMPATIBILITY) {
+    return BACK_COMPATIBILITY[revision][side];
+  }
   const file = join(SUITE, 'requirements', `${revision}.yaml`);
   const requirements = parse(await readFile(file, 'utf8'));
   const unscored = requirements.not_scored.filter(({ leg }) => leg === side);
   return [...requirements[side], ...unscored.map(({ scenario }) => scenario)].filter(
-    (scenario) => !NEEDS_OAUTH.test(scenario) && !TASKS_EXTENSION.test(scenario),
+    (scenario) => !TASKS_EXTENSION.test(scenario),
   );
 }
 
@@ -50,7 +61,9 @@ export async function testClient(revision, scenarios, environment, settings) {
   const env = { ...process.env, ...environment, FIXTURE_NODE: process.execPath };
   const unfinished = [];
   for (const scenario of scenarios) {
-    const exitCode = await runScenario(args, revision, scenario, { ...settings, env });
+    const exitCode = await withHome((home) =>
+      runScenario(args, revision, scenario, { ...settings, env: { ...env, ...home } }),
+    );
     if (exitCode !== 0) {
       unfinished.push(scenario);
     }
@@ -82,14 +95,14 @@ function runSuite(args, { out, log, limits, timeoutMs, env }) {
   return run(command, log, { cwd: HOME, env, timeoutMs });
 }
 
-/** Reads the folders named PREFIX SCENARIO-TIME which the suite has written. */
+/** Reads the folders named PREFIX SCENARIO-TIME which the suite has written; names may contain a /. */
 async function readResults(prefix, out) {
   const results = new Map();
-  const folders = await readdir(out).catch(() => []);
-  for (const folder of folders.sort()) {
-    const scenario = /^(.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z$/.exec(folder)?.[1];
-    const checks = await readFile(join(out, folder, 'checks.json'), 'utf8').catch(() => undefined);
-    if (scenario?.startsWith(prefix) && checks) {
+  const files = await readdir(out, { recursive: true }).catch(() => []);
+  for (const file of files.sort()) {
+    const scenario = /^(.+)-\d{4}-\d{2}-\d{2}T[\d-]+Z\/checks\.json$/.exec(file)?.[1];
+    if (scenario?.startsWith(prefix)) {
+      const checks = await readFile(join(out, file), 'utf8');
       results.set(scenario.slice(prefix.length), judge(JSON.parse(checks)));
     }
   }

@@ -1,3 +1,6 @@
+using McpProxy.Auth;
+using McpProxy.Auth.SignIn;
+using McpProxy.Auth.Store;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -5,19 +8,20 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace McpProxy.Transports.Http;
 
 /// <summary>A server behind a URL: Streamable HTTP of any revision, or HTTP+SSE.</summary>
-public sealed class HttpUpstream : IUpstream, IDisposable
+public sealed partial class HttpUpstream : IUpstream, IAsyncDisposable
 {
     private readonly HttpUpstreamOptions _options;
     private readonly HttpMessageInvoker _http;
     private readonly ToolHeaderCatalog _tools;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
+    private readonly OAuthAuthorization? _authorization;
 
     /// <summary>Makes an upstream. Nothing is sent before the first message.</summary>
     /// <param name="options">Where it is and how to reach it.</param>
     /// <param name="time">The clock of timeouts and retries.</param>
     /// <param name="loggers">Where logs go.</param>
-    /// <exception cref="ArgumentException">The URL is not an absolute http or https URL, or a header cannot be sent with every request.</exception>
+    /// <exception cref="ArgumentException">The URL is not an absolute http or https URL, a header cannot be sent with every request, or a key or certificate cannot be read.</exception>
     public HttpUpstream(HttpUpstreamOptions options, TimeProvider? time = null, ILoggerFactory? loggers = null)
     {
         ArgumentNullException.ThrowIfNull(options);
@@ -44,7 +48,24 @@ public sealed class HttpUpstream : IUpstream, IDisposable
         _time = time ?? TimeProvider.System;
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("upstream");
         _tools = new(_logger);
+        if (options.OAuth is { } oauth)
+        {
+            var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger(SignInCategory);
+            var root = oauth.StoreFolder ?? FileTokenStore.DefaultRoot(Environment.GetEnvironmentVariable);
+            var context = new OAuthContext(options.Url, oauth, _http, FileTokenStore.Open(oauth.Store, root, logger), _time, logger);
+            _authorization = new(context, new(root, logger), new SystemBrowser());
+            _authorization.Prompted += prompt => LogPrompt(logger, prompt.Text);
+        }
     }
+
+    /// <summary>The category of log lines about sign-ins, among them the page to sign in at.</summary>
+    public const string SignInCategory = "sign-in";
+
+    /// <summary>Signs in, for commands that do nothing else; null when sign-ins are off.</summary>
+    internal OAuthAuthorization? Authorization => _authorization;
+
+    /// <summary>Sends single requests, for commands that do nothing else.</summary>
+    internal UpstreamHttpClient NewClient() => new(_options, _http, _time, _authorization);
 
     /// <summary>Whether a header describes a body: such a one cannot be set for every request.</summary>
     internal static bool IsOfContent(string name) =>
@@ -58,8 +79,23 @@ public sealed class HttpUpstream : IUpstream, IDisposable
     public string Name => UpstreamHttpClient.Describe(_options.Url);
 
     /// <inheritdoc/>
-    public IConnection Connect() => new HttpUpstreamConnection(new(_options, _http, _time), _tools, _logger);
+    public IConnection Connect()
+    {
+        var connection = new HttpUpstreamConnection(NewClient(), _tools, _logger);
+        return _authorization?.AsksUser == true ? new SignInFront(connection, _authorization, Name, _logger) : connection;
+    }
 
     /// <inheritdoc/>
-    public void Dispose() => _http.Dispose();
+    public async ValueTask DisposeAsync()
+    {
+        if (_authorization is not null)
+        {
+            await _authorization.DisposeAsync();
+        }
+
+        _http.Dispose();
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Text}")]
+    private static partial void LogPrompt(ILogger logger, string text);
 }

@@ -64,6 +64,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         return true;
     }
 
+    public void EndOfInput() => http.StopWaitingForUser();
+
     public async ValueTask DisposeAsync()
     {
         if (Interlocked.Exchange(ref _disposed, 1) != 0)
@@ -91,6 +93,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         {
             _notifications.Dispose();
             _closing.Dispose();
+            http.Dispose();
         }
     }
 
@@ -157,7 +160,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
         catch (UpstreamHttpException e)
         {
-            await FailAsync(message, e.Message);
+            await FailAsync(message, e);
         }
         catch (OperationCanceledException) when (exchange.Token.IsCancellationRequested)
         {
@@ -167,7 +170,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         {
             // A defect of ours must not leave the client waiting.
             LogDefect(e, message);
-            await FailAsync(message, "the proxy failed to pass the message on");
+            await FailAsync(message, new UpstreamHttpException("the proxy failed to pass the message on", requestWasSent: true));
         }
         finally
         {
@@ -206,7 +209,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
             catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
             {
-                LogNotDelivered(message, e.Message);
+                LogNotDelivered(LogLevel.Warning, message, e.Message);
             }
         }
 
@@ -255,9 +258,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
                 _ => await TryBothAsync(TryStreamableAsync, TrySseAsync, message, cancellationToken),
             };
         }
-        catch (UpstreamHttpException e) when (_half is null)
+        catch (UpstreamHttpException e) when (_half is null && e is not SignInException)
         {
-            await FailAsync(message, e.Message);
+            await FailAsync(message, e);
             _ended.TrySetResult(new(ConnectionEndReason.ConnectFailed, e.Message));
             return null;
         }
@@ -283,7 +286,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             // When neither works, the first error is the one that speaks of what the user asked for.
             return other is null || _half is not null ? other : refusal;
         }
-        catch (UpstreamHttpException e) when (_half is null)
+        catch (UpstreamHttpException e) when (_half is null && e is not SignInException)
         {
             LogFallbackFailed(e.Message);
             return refusal;
@@ -315,7 +318,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private async Task<HttpRefusal?> PostWatchedAsync(StreamableHttpClient half, JsonRpcMessage message, CancellationToken cancellationToken)
     {
         var posting = half.PostAsync(message, cancellationToken);
-        await Task.WhenAny(posting, Task.Delay(s_silence, http.Time, cancellationToken));
+        do
+        {
+            await Task.WhenAny(posting, Task.Delay(s_silence, http.Time, cancellationToken));
+        }
+        while (!posting.IsCompleted && http.IsWaitingForCredentials && !cancellationToken.IsCancellationRequested);
+
         if (!posting.IsCompleted && !cancellationToken.IsCancellationRequested)
         {
             Use(half);
@@ -330,7 +338,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         HttpRefusal? refusal;
         try
         {
-            refusal = await RetryingAsync(() => half.ConnectAsync(cancellationToken), retryTemporary: true, cancellationToken);
+            refusal = await RetryingAsync(() => half.ConnectAsync(RequestOccasions.Of(message), cancellationToken), retryTemporary: true, cancellationToken);
         }
         catch
         {
@@ -389,12 +397,14 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
     }
 
-    private async Task FailAsync(JsonRpcMessage message, string reason)
+    private async Task FailAsync(JsonRpcMessage message, UpstreamHttpException exception)
     {
-        LogNotDelivered(message, reason);
+        // A sign-in is announced where it begins; this is no news then.
+        LogNotDelivered(exception is SignInException { Url: not null } ? LogLevel.Debug : LogLevel.Warning, message, exception.Message);
         if (message.Kind == JsonRpcMessageKind.Request)
         {
-            await _receiver!.ReceiveAsync(JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, reason), message.Id, _closing.Token);
+            var answer = exception is SignInException signIn ? signIn.AnswerFor(message.Id) : JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.UpstreamUnavailable, exception.Message);
+            await _receiver!.ReceiveAsync(answer, message.Id, _closing.Token);
         }
     }
 
@@ -410,8 +420,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Message} was refused: {Reason}")]
     private partial void LogRefused(JsonRpcMessage message, string reason);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Message} was not delivered: {Reason}")]
-    private partial void LogNotDelivered(JsonRpcMessage message, string reason);
+    [LoggerMessage(Message = "{Message} was not delivered: {Reason}")]
+    private partial void LogNotDelivered(LogLevel level, JsonRpcMessage message, string reason);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
     private partial void LogDefect(Exception exception, JsonRpcMessage message);

@@ -1,3 +1,5 @@
+using McpProxy.Auth;
+
 namespace McpProxy.Transports.Http;
 
 /// <summary>How to reach a server over HTTP.</summary>
@@ -23,4 +25,10 @@ public sealed class HttpUpstreamOptions
 
     /// <summary>The longest message accepted from the server, in bytes.</summary>
     public int MaxMessageSize { get; init; } = TransportDefaults.MaxMessageSize;
+
+    /// <summary>How to sign in when the server asks for it; null not to, so that its refusal goes to the client.</summary>
+    public OAuthOptions? OAuth { get; init; }
+
+    /// <summary>How connections are made, to the server and to those who authorize for it.</summary>
+    public NetworkOptions Network { get; init; } = new();
 }

@@ -5,27 +5,38 @@ using System.Net.Sockets;
 namespace McpProxy.Transports.Http;
 
 /// <summary>
-/// Sends HTTP requests to one upstream for one session: the user's headers, the cookies that the upstream set for
-/// stickiness, redirects within the origin, and one way to report what went wrong.
+/// Sends HTTP requests to one upstream for one session: the user's headers, the credentials that the upstream asks for, the
+/// cookies that it set for stickiness, redirects within the origin, and one way to report what went wrong.
 /// </summary>
-internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time)
+internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time, IUpstreamAuthorization? authorization = null) : IDisposable
 {
     private const int MaxRedirects = 5;
 
     /// <summary>What one attempt to connect may take at least, however short the time for trying again is.</summary>
     private static readonly TimeSpan s_leastConnectTimeout = TimeSpan.FromSeconds(1);
-    private static readonly string s_userAgent = $"mcp-proxy/{typeof(UpstreamHttpClient).Assembly.GetName().Version?.ToString(3)}";
+    public static readonly string UserAgent = $"mcp-proxy/{typeof(UpstreamHttpClient).Assembly.GetName().Version?.ToString(3)}";
 
     /// <summary>How long anything may take that the proxy asks on its own account.</summary>
     public static readonly TimeSpan ControlTimeout = TimeSpan.FromSeconds(30);
 
     private readonly CookieContainer _cookies = new();
+    private readonly CancellationTokenSource _endOfPatience = new();
+    private int _answering;
 
     public HttpUpstreamOptions Options => options;
 
     public TimeProvider Time => time;
 
+    /// <summary>Whether a request waits for credentials, so that its silence says nothing about the server.</summary>
+    public bool IsWaitingForCredentials => Volatile.Read(ref _answering) > 0;
+
+    /// <summary>Ends the waiting for a user: nobody is left to sign in for.</summary>
+    public void StopWaitingForUser() => _endOfPatience.Cancel();
+
+    public void Dispose() => _endOfPatience.Dispose();
+
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
+    /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
     public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -34,6 +45,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         ConnectTimeout = options.ConnectTimeout > s_leastConnectTimeout ? options.ConnectTimeout : s_leastConnectTimeout,
         PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         EnableMultipleHttp2Connections = true,
+        Proxy = new SystemProxies(),
+        SslOptions = TlsSettings.Of(options.Network),
         ConnectCallback = ConnectAsync,
     });
 
@@ -42,6 +55,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
     /// <param name="uri">Where to; on the upstream's origin.</param>
     /// <param name="body">The JSON body, if any.</param>
     /// <param name="headersTimeout">How long the response may take to begin.</param>
+    /// <param name="occasion">Why the request is made.</param>
     /// <param name="setHeaders">Adds what this request needs beyond the user's headers.</param>
     /// <param name="cancellationToken">Closes the exchange.</param>
     /// <exception cref="UpstreamHttpException">There is no response.</exception>
@@ -50,12 +64,26 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         Uri uri,
         ReadOnlyMemory<byte>? body,
         TimeSpan headersTimeout,
+        RequestOccasion occasion,
         Action<HttpRequestHeaders> setHeaders,
         CancellationToken cancellationToken)
     {
-        for (var redirects = 0; ; redirects++)
+        AuthorizationAttempt? attempt = null;
+        for (var redirects = 0; ;)
         {
-            var response = await SendOnceAsync(method, uri, body, headersTimeout, setHeaders, cancellationToken);
+            var credential = authorization is null ? null : await authorization.CredentialAsync(cancellationToken);
+            var response = await SendOnceAsync(method, uri, body, headersTimeout, credential, setHeaders, cancellationToken);
+            if (authorization is not null && response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
+            {
+                attempt ??= new();
+                attempt.Used = credential;
+                if (await AnsweredAsync(response, attempt, occasion, cancellationToken))
+                {
+                    attempt.Count++;
+                    continue;
+                }
+            }
+
             if (response.StatusCode is not (HttpStatusCode.MovedPermanently or HttpStatusCode.Found or HttpStatusCode.TemporaryRedirect or HttpStatusCode.PermanentRedirect)
                 || response.Headers.Location is not { } location)
             {
@@ -69,12 +97,42 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
                 throw new UpstreamHttpException($"{Describe(uri)} redirects to another origin, {Describe(target)}: if that is the server, use that URL", requestWasSent: true);
             }
 
-            if (redirects == MaxRedirects)
+            if (redirects++ == MaxRedirects)
             {
                 throw new UpstreamHttpException($"{Describe(uri)} redirects too often", requestWasSent: true);
             }
 
             uri = target;
+        }
+    }
+
+    /// <summary>Whether a refusal was answered with better credentials; if so it is done with.</summary>
+    private async Task<bool> AnsweredAsync(HttpResponseMessage refusal, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        var answered = false;
+        Interlocked.Increment(ref _answering);
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _endOfPatience.Token);
+        try
+        {
+            return answered = await authorization!.AnswerAsync(refusal, attempt, occasion, patience.Token);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            answered = true;
+            throw new SignInException($"{Describe(options.Url)} needs a sign-in, which was not completed before the client ended", url: null);
+        }
+        catch
+        {
+            answered = true;
+            throw;
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _answering);
+            if (answered)
+            {
+                refusal.Dispose();
+            }
         }
     }
 
@@ -151,6 +209,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         Uri uri,
         ReadOnlyMemory<byte>? body,
         TimeSpan headersTimeout,
+        IRequestCredential? credential,
         Action<HttpRequestHeaders> setHeaders,
         CancellationToken cancellationToken)
     {
@@ -161,8 +220,9 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
         }
 
-        request.Headers.TryAddWithoutValidation("User-Agent", s_userAgent);
+        request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
         setHeaders(request.Headers);
+        credential?.Apply(request);
         foreach (var (name, value) in options.Headers)
         {
             request.Headers.Remove(name);
@@ -224,7 +284,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         }
     }
 
-    private static string Innermost(Exception e)
+    public static string Innermost(Exception e)
     {
         while (e.InnerException is { } inner)
         {

@@ -35,11 +35,13 @@ internal sealed partial class SseClient : IHttpClientHalf
     }
 
     /// <summary>Opens the stream and waits for its endpoint.</summary>
+    /// <param name="occasion">Why it is opened.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <returns>The server's refusal, if it refused.</returns>
     /// <exception cref="UpstreamHttpException">The server could not be reached, or what it sent is no such stream.</exception>
-    public async Task<HttpRefusal?> ConnectAsync(CancellationToken cancellationToken)
+    public async Task<HttpRefusal?> ConnectAsync(RequestOccasion occasion, CancellationToken cancellationToken)
     {
-        var (stream, refusal) = await OpenAsync(cancellationToken);
+        var (stream, refusal) = await OpenAsync(occasion, cancellationToken);
         if (stream is null)
         {
             return refusal;
@@ -62,7 +64,7 @@ internal sealed partial class SseClient : IHttpClientHalf
             throw new UpstreamHttpException($"the stream of {UpstreamHttpClient.Describe(_http.Options.Url)} is broken and could not be opened again yet", requestWasSent: false);
         }
 
-        return await PostToAsync(endpoint, message, cancellationToken);
+        return await PostToAsync(endpoint, message, RequestOccasions.Of(message), cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -99,11 +101,11 @@ internal sealed partial class SseClient : IHttpClientHalf
         }
     }
 
-    private async Task<HttpRefusal?> PostToAsync(Uri endpoint, JsonRpcMessage message, CancellationToken cancellationToken)
+    private async Task<HttpRefusal?> PostToAsync(Uri endpoint, JsonRpcMessage message, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var timeout = message.Kind == JsonRpcMessageKind.Request ? _http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
         using var response = await _http.SendAsync(
-            HttpMethod.Post, endpoint, message.Utf8, timeout, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
+            HttpMethod.Post, endpoint, message.Utf8, timeout, occasion, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
         if (response.IsSuccessStatusCode)
         {
             return null;
@@ -113,13 +115,15 @@ internal sealed partial class SseClient : IHttpClientHalf
         return new(response.StatusCode, body, text);
     }
 
-    private async Task<(OpenStream? Stream, HttpRefusal? Refusal)> OpenAsync(CancellationToken cancellationToken)
+    private async Task<(OpenStream? Stream, HttpRefusal? Refusal)> OpenAsync(RequestOccasion occasion, CancellationToken cancellationToken)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _closing.Token);
-        timeout.CancelAfter(UpstreamHttpClient.ControlTimeout);
         var url = _http.Options.Url;
         var response = await _http.SendAsync(
-            HttpMethod.Get, url, null, UpstreamHttpClient.ControlTimeout, static headers => headers.TryAddWithoutValidation("Accept", "text/event-stream"), timeout.Token);
+            HttpMethod.Get, url, null, UpstreamHttpClient.ControlTimeout, occasion, static headers => headers.TryAddWithoutValidation("Accept", "text/event-stream"), timeout.Token);
+
+        // From here on: a sign-in before it takes the time that it takes.
+        timeout.CancelAfter(UpstreamHttpClient.ControlTimeout);
         try
         {
             if (!response.IsSuccessStatusCode)
@@ -230,7 +234,7 @@ internal sealed partial class SseClient : IHttpClientHalf
     {
         try
         {
-            var (stream, refusal) = await OpenAsync(_closing.Token);
+            var (stream, refusal) = await OpenAsync(RequestOccasion.Background, _closing.Token);
             if (stream is null)
             {
                 LogReopenFailed(refusal!.Text);
@@ -269,7 +273,7 @@ internal sealed partial class SseClient : IHttpClientHalf
                     }
                     else
                     {
-                        await PostToAsync(endpoint, message, _closing.Token);
+                        await PostToAsync(endpoint, message, RequestOccasion.Background, _closing.Token);
                     }
                 }
             }
@@ -302,7 +306,7 @@ internal sealed partial class SseClient : IHttpClientHalf
 
         try
         {
-            if (await PostToAsync(endpoint, request, _closing.Token) is { } refusal)
+            if (await PostToAsync(endpoint, request, RequestOccasion.Background, _closing.Token) is { } refusal)
             {
                 throw new UpstreamHttpException(refusal.Text, requestWasSent: true);
             }

@@ -14,14 +14,14 @@ internal sealed partial class PosixChildProcess : ChildProcess
 {
     private const int UnknownExitCode = 255;
 
-    private readonly AnonymousPipeServerStream _input;
-    private readonly AnonymousPipeServerStream _output;
-    private readonly AnonymousPipeServerStream _error;
+    private readonly Stream _input;
+    private readonly Stream _output;
+    private readonly Stream _error;
     private readonly TaskCompletionSource<int> _exited = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _reaping = new();
     private readonly PosixSignalRegistration _childSignal;
 
-    private PosixChildProcess(int id, AnonymousPipeServerStream input, AnonymousPipeServerStream output, AnonymousPipeServerStream error)
+    private PosixChildProcess(int id, Stream input, Stream output, Stream error)
     {
         Id = id;
         (_input, _output, _error) = (input, output, error);
@@ -61,7 +61,7 @@ internal sealed partial class PosixChildProcess : ChildProcess
         var error = NewPipe(PipeDirection.In, options);
         try
         {
-            var id = Spawn(file, options, environment, input, output, error);
+            var id = Spawn(file, options, environment, Handle(input), Handle(output), Handle(error));
             return new(id, input, output, error);
         }
         catch
@@ -78,6 +78,16 @@ internal sealed partial class PosixChildProcess : ChildProcess
             error.DisposeLocalCopyOfClientHandle();
         }
     }
+
+    /// <summary>Starts a program that outlives this one: it shares nothing with it, not even its standard streams.</summary>
+    public static PosixChildProcess StartDetached(string file, StdioUpstreamOptions options, IReadOnlyDictionary<string, string> environment)
+    {
+        using var nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+        var handle = (int)nothing.DangerousGetHandle();
+        return new(Spawn(file, options, environment, handle, handle, handle), Stream.Null, Stream.Null, Stream.Null);
+    }
+
+    private static int Handle(AnonymousPipeServerStream pipe) => (int)pipe.ClientSafePipeHandle.DangerousGetHandle();
 
     private static AnonymousPipeServerStream NewPipe(PipeDirection direction, StdioUpstreamOptions options)
     {
@@ -146,9 +156,9 @@ internal sealed partial class PosixChildProcess : ChildProcess
         string file,
         StdioUpstreamOptions options,
         IReadOnlyDictionary<string, string> environment,
-        AnonymousPipeServerStream input,
-        AnonymousPipeServerStream output,
-        AnonymousPipeServerStream error)
+        int input,
+        int output,
+        int error)
     {
         // Larger than posix_spawnattr_t, posix_spawn_file_actions_t and sigset_t are anywhere.
         const int OpaqueSize = 1024;
@@ -161,9 +171,9 @@ internal sealed partial class PosixChildProcess : ChildProcess
         Check(Native.SpawnActionsInit(actions));
         try
         {
-            Check(Native.SpawnActionsDup2(actions, Handle(input), 0));
-            Check(Native.SpawnActionsDup2(actions, Handle(output), 1));
-            Check(Native.SpawnActionsDup2(actions, Handle(error), 2));
+            Check(Native.SpawnActionsDup2(actions, input, 0));
+            Check(Native.SpawnActionsDup2(actions, output, 1));
+            Check(Native.SpawnActionsDup2(actions, error, 2));
             if (options.WorkingDirectory is { } folder)
             {
                 Check(Native.SpawnActionsChangeDirectory(actions, Path.GetFullPath(folder)));
@@ -187,8 +197,6 @@ internal sealed partial class PosixChildProcess : ChildProcess
             arguments.Free();
             variables.Free();
         }
-
-        static int Handle(AnonymousPipeServerStream pipe) => (int)pipe.ClientSafePipeHandle.DangerousGetHandle();
 
         void Check(int result)
         {

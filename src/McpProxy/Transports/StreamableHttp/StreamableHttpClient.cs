@@ -69,7 +69,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
             try
             {
                 using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(1), http.Time);
-                using var response = await http.SendAsync(HttpMethod.Delete, http.Options.Url, null, Timeout.InfiniteTimeSpan, headers => SetSession(headers, session), timeout.Token);
+                using var response = await http.SendAsync(HttpMethod.Delete, http.Options.Url, null, Timeout.InfiniteTimeSpan, RequestOccasion.Background, headers => SetSession(headers, session), timeout.Token);
             }
             catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
             {
@@ -95,7 +95,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     private async Task<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
     {
         var timeout = message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
-        using var response = await http.SendAsync(HttpMethod.Post, http.Options.Url, message.Utf8, timeout, headers => SetHeaders(headers, message, session, modern), cancellationToken);
+        using var response = await http.SendAsync(
+            HttpMethod.Post, http.Options.Url, message.Utf8, timeout, RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken);
         if (!response.IsSuccessStatusCode)
         {
             var (body, text) = await http.ReadRefusalAsync(response, cancellationToken);
@@ -293,7 +294,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         try
         {
             using var response = await http.SendAsync(
-                HttpMethod.Post, http.Options.Url, request.Utf8, Timeout.InfiniteTimeSpan, headers => SetHeaders(headers, request, session, modern), timeout.Token);
+                HttpMethod.Post, http.Options.Url, request.Utf8, Timeout.InfiniteTimeSpan, RequestOccasion.Background, headers => SetHeaders(headers, request, session, modern), timeout.Token);
             JsonRpcMessage? answer = null;
             if (response.IsSuccessStatusCode)
             {
@@ -387,7 +388,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
                 else
                 {
                     using var response = await http.SendAsync(
-                        HttpMethod.Post, http.Options.Url, message.Utf8, UpstreamHttpClient.ControlTimeout, headers => SetHeaders(headers, message, session, modern: false), _closing.Token);
+                        HttpMethod.Post, http.Options.Url, message.Utf8, UpstreamHttpClient.ControlTimeout, RequestOccasion.Background, headers => SetHeaders(headers, message, session, modern: false), _closing.Token);
                 }
             }
 
@@ -494,6 +495,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
             http.Options.Url,
             null,
             headersTimeout,
+            RequestOccasion.Background,
             headers =>
             {
                 headers.TryAddWithoutValidation("Accept", "text/event-stream");

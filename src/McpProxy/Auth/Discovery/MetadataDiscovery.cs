@@ -1,0 +1,194 @@
+using McpProxy.Transports.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Auth.Discovery;
+
+/// <summary>
+/// Finds out who authorizes for a server (MCP 2026-07-28, "Authorization Server Discovery"; for older servers
+/// MCP 2025-03-26, "Authorization").
+/// </summary>
+internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server, string? resourceOption, ILogger logger)
+{
+    /// <summary>The server's canonical URI (RFC 8707 section 2): what it is called where it does not name itself.</summary>
+    public static string CanonicalUri(Uri server) =>
+        server.GetComponents(UriComponents.SchemeAndServer | UriComponents.Path, UriFormat.UriEscaped) is var uri && server.AbsolutePath == "/" ? uri.TrimEnd('/') : uri;
+
+    /// <summary>Finds the server's metadata.</summary>
+    /// <param name="metadataUrl">Where a challenge says that it is; null when none says so.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="OAuthException">It cannot be had, or is not this server's.</exception>
+    public async Task<ProtectedResource> FindResourceAsync(string? metadataUrl, CancellationToken cancellationToken)
+    {
+        OAuthException? failure = null;
+        foreach (var candidate in ResourceCandidates(metadataUrl))
+        {
+            try
+            {
+                var response = await http.GetAsync(candidate, cancellationToken);
+                if (response is { IsSuccess: true, Document: { } document })
+                {
+                    return Read(document, candidate);
+                }
+
+                LogNothingThere(candidate.AbsoluteUri, (int)response.Status);
+                if ((int)response.Status >= 500)
+                {
+                    failure ??= new(OAuthFailure.Temporary, $"{UpstreamHttpClient.Describe(candidate)} answered HTTP {(int)response.Status} when asked how it is protected");
+                }
+            }
+            catch (OAuthException e) when (e.Failure == OAuthFailure.Temporary)
+            {
+                failure ??= e;
+            }
+        }
+
+        // Silence is no statement: only a server that says it has no metadata is taken for an old one.
+        return failure is null
+            ? new(CanonicalUri(server), [UpstreamHttpClient.Describe(server)], ScopesSupported: null, RequiresDpop: false, IsImplied: true)
+            : throw failure;
+    }
+
+    /// <summary>Finds the metadata of an authorization server.</summary>
+    /// <param name="issuer">Its issuer identifier.</param>
+    /// <param name="isImplied">Whether the server only may be one, so that it can lack metadata.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="OAuthException">It cannot be had, or is another issuer's.</exception>
+    public async Task<AuthorizationServer> FindServerAsync(string issuer, bool isImplied, CancellationToken cancellationToken)
+    {
+        if (!Uri.TryCreate(issuer, UriKind.Absolute, out var uri) || uri.Scheme is not ("http" or "https"))
+        {
+            throw new OAuthException(OAuthFailure.Unusable, $"the server names an authorization server that is no URL: {issuer}");
+        }
+
+        OAuthException? failure = null;
+        foreach (var candidate in ServerCandidates(uri))
+        {
+            try
+            {
+                var response = await http.GetAsync(candidate, cancellationToken);
+                if (response is { IsSuccess: true, Document: { } document })
+                {
+                    var named = document.String("issuer");
+                    if (!string.Equals(named, issuer, StringComparison.Ordinal) && !(isImplied && named is null))
+                    {
+                        // RFC 8414 section 3.3: such metadata must not be used, whoever it came from.
+                        throw new OAuthException(OAuthFailure.Unusable, $"the metadata of the authorization server {issuer} names another issuer ({named ?? "none"}); its owner has to correct that");
+                    }
+
+                    return AuthorizationServer.Read(issuer, document);
+                }
+
+                LogNothingThere(candidate.AbsoluteUri, (int)response.Status);
+                if ((int)response.Status >= 500)
+                {
+                    failure ??= new(OAuthFailure.Temporary, $"the authorization server {issuer} answered HTTP {(int)response.Status} when asked for its metadata");
+                }
+                else if (response.IsSuccess)
+                {
+                    failure ??= new(OAuthFailure.Unusable, $"the metadata of the authorization server {issuer} is no JSON object");
+                }
+            }
+            catch (OAuthException e) when (e.Failure == OAuthFailure.Temporary)
+            {
+                failure ??= e;
+            }
+        }
+
+        if (isImplied && failure is null or { Failure: OAuthFailure.Unusable })
+        {
+            return Implied(uri);
+        }
+
+        throw failure ?? new(OAuthFailure.Unusable, $"the authorization server {issuer} has no metadata where the specification puts it");
+    }
+
+    private static AuthorizationServer Implied(Uri origin) => new(UpstreamHttpClient.Describe(origin))
+    {
+        AuthorizationEndpoint = new(origin, "/authorize"),
+        TokenEndpoint = new(origin, "/token"),
+        RegistrationEndpoint = new(origin, "/register"),
+        IsImplied = true,
+    };
+
+    private IEnumerable<Uri> ResourceCandidates(string? metadataUrl)
+    {
+        if (metadataUrl is not null)
+        {
+            if (Uri.TryCreate(server, metadataUrl, out var named) && named.Scheme is "http" or "https")
+            {
+                yield return named;
+            }
+            else
+            {
+                LogNotUsable(metadataUrl);
+            }
+        }
+
+        var path = server.GetComponents(UriComponents.Path, UriFormat.UriEscaped).TrimEnd('/');
+        if (path.Length > 0)
+        {
+            yield return new(server, $"/.well-known/oauth-protected-resource/{path}{server.Query}");
+        }
+
+        yield return new(server, "/.well-known/oauth-protected-resource");
+    }
+
+    private static Uri[] ServerCandidates(Uri issuer)
+    {
+        var path = issuer.AbsolutePath.TrimEnd('/');
+        return path.Length == 0
+            ? [new(issuer, "/.well-known/oauth-authorization-server"), new(issuer, "/.well-known/openid-configuration")]
+            :
+            [
+                new(issuer, $"/.well-known/oauth-authorization-server{path}"),
+                new(issuer, $"/.well-known/openid-configuration{path}"),
+                new(issuer, $"{path}/.well-known/openid-configuration"),
+            ];
+    }
+
+    private ProtectedResource Read(OAuthDocument document, Uri where)
+    {
+        var resource = document.String("resource");
+        if (resource is null)
+        {
+            LogNoResource(where.AbsoluteUri);
+            resource = CanonicalUri(server);
+        }
+        else if (resource != resourceOption && !Covers(resource))
+        {
+            throw new OAuthException(
+                OAuthFailure.Unusable,
+                $"the metadata that {UpstreamHttpClient.Describe(server)} refers to is for another resource, {resource}: no token is requested for it (--resource \"{resource}\" accepts it, if that is right)");
+        }
+
+        var servers = document.Strings("authorization_servers") ?? [];
+        return new(
+            resource,
+            servers.Count > 0 ? servers : [UpstreamHttpClient.Describe(server)],
+            document.Strings("scopes_supported") is { } scopes ? ScopeSet.Of(scopes) : null,
+            document.Flag("dpop_bound_access_tokens_required"),
+            IsImplied: servers.Count == 0);
+    }
+
+    /// <summary>Whether a resource identifier is the server's own, or one of which it is a part.</summary>
+    private bool Covers(string resource)
+    {
+        if (!Uri.TryCreate(resource, UriKind.Absolute, out var uri) || !UpstreamHttpClient.IsSameOrigin(uri, server) || uri.Fragment.Length > 0)
+        {
+            return false;
+        }
+
+        var prefix = uri.AbsolutePath.TrimEnd('/');
+        return server.AbsolutePath.StartsWith(prefix, StringComparison.Ordinal)
+            && (server.AbsolutePath.Length == prefix.Length || server.AbsolutePath[prefix.Length] == '/');
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "No metadata at {Url} (HTTP {Status})")]
+    private partial void LogNothingThere(string url, int status);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The server's challenge names metadata at {Url}, which is no http URL; ignored")]
+    private partial void LogNotUsable(string url);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The metadata at {Url} names no resource; the server's own URL is taken")]
+    private partial void LogNoResource(string url);
+}

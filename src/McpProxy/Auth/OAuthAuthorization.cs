@@ -1,0 +1,429 @@
+using System.Net;
+using McpProxy.Auth.Clients;
+using McpProxy.Auth.Discovery;
+using McpProxy.Auth.Grants;
+using McpProxy.Auth.SignIn;
+using McpProxy.Auth.Store;
+using McpProxy.Transports.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Auth;
+
+/// <summary>
+/// The OAuth client for one server (MCP 2026-07-28, "Authorization"): gives requests the tokens that there are, and answers
+/// refusals with a renewal, a sign-in, or more scopes.
+/// </summary>
+internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyncDisposable
+{
+    /// <summary>How often one request may be sent again for its credentials.</summary>
+    private const int MaxAnswers = 4;
+
+    /// <summary>How often the scopes may be widened before the server's word is final.</summary>
+    private const int MaxStepUps = 2;
+
+    private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
+    private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
+
+    private readonly OAuthContext _context;
+    private readonly TokenKeeper _keeper;
+    private readonly IBrowser _browser;
+    private readonly ILogger _logger;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _gate = new();
+    private readonly SemaphoreSlim _direct = new(1, 1);
+    private readonly HashSet<string> _widened = new(StringComparer.Ordinal);
+    private SignInRun? _run;
+    private Task? _signIn;
+    private SignInPrompt? _prompt;
+    private OAuthException? _refused;
+    private DateTimeOffset _refusedAt;
+    private string? _refusedFresh;
+
+    /// <exception cref="ArgumentException">The options do not go together.</exception>
+    public OAuthAuthorization(OAuthContext context, McpRemoteStore others, IBrowser browser)
+    {
+        _context = context;
+        _browser = browser;
+        _logger = context.Logger;
+        _keeper = new(context, others);
+    }
+
+    /// <summary>Tells that the user has to do something. Called once for each page.</summary>
+    public event Action<SignInPrompt>? Prompted;
+
+    /// <summary>Whether a user takes part in sign-ins.</summary>
+    public bool AsksUser => _context.Options.Grant is OAuthGrant.AuthorizationCode or OAuthGrant.DeviceCode;
+
+    public OAuthOptions Options => _context.Options;
+
+    public TimeProvider Time => _context.Time;
+
+    /// <summary>What the user has to do now; null when nothing.</summary>
+    public SignInPrompt? Prompt
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _prompt;
+            }
+        }
+    }
+
+    /// <summary>The sign-in under way, or how the last one ended; null when there was none.</summary>
+    public Task? SignInUnderWay
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _signIn;
+            }
+        }
+    }
+
+    /// <summary>Whether there are tokens.</summary>
+    public bool IsSignedIn => _keeper.Current is not null;
+
+    /// <summary>When the tokens end; null when that is not known.</summary>
+    public DateTimeOffset? SignedInUntil => _keeper.Current?.Tokens.ExpiresAt;
+
+    private bool MayCarryCredentials => _context.Server.Scheme == Uri.UriSchemeHttps || _context.Server.IsLoopback || _context.Options.AllowHttp;
+
+    public async ValueTask<IRequestCredential?> CredentialAsync(CancellationToken cancellationToken)
+    {
+        if (!MayCarryCredentials)
+        {
+            return null;
+        }
+
+        var current = _keeper.Current;
+        if (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(_context.Time.GetUtcNow()))
+        {
+            return current;
+        }
+
+        try
+        {
+            if (!AsksUser)
+            {
+                await RequestDirectlyAsync(current, resource: null, ScopeSet.None, wantsDpop: false, cancellationToken);
+            }
+            else if (current!.Tokens.RefreshToken is null)
+            {
+                // The server decides whether it is over: clocks differ.
+                return current;
+            }
+            else if (!await _keeper.RenewAsync(current.Tokens.AccessToken, resource: null, cancellationToken))
+            {
+                return null;
+            }
+
+            return _keeper.Current;
+        }
+        catch (OAuthException e) when (current is not null && !current.Tokens.IsOver(_context.Time.GetUtcNow()))
+        {
+            LogNotRenewed(e.Message);
+            return current;
+        }
+        catch (OAuthException e)
+        {
+            throw new UpstreamHttpException($"the sign-in cannot be renewed: {e.Message}", requestWasSent: true);
+        }
+    }
+
+    public async Task<bool> AnswerAsync(HttpResponseMessage refusal, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        var challenges = AuthenticationChallenge.Of(refusal.Headers);
+        var challenge = challenges.FirstOrDefault(candidate => candidate.IsDpop) ?? challenges.FirstOrDefault(candidate => candidate.IsOAuth);
+        var used = attempt.Used as AccessCredential;
+        if (attempt.Count == MaxAnswers || (challenge is null && challenges.Count > 0))
+        {
+            return false;
+        }
+
+        var wantsNonce = refusal.Headers.TryGetValues("DPoP-Nonce", out var nonces) && used?.Dpop?.KeepNonce(_context.Server, nonces.First()) == true;
+        if (wantsNonce && challenge?.Error == "use_dpop_nonce")
+        {
+            return true;
+        }
+
+        if (!MayCarryCredentials)
+        {
+            throw new SignInException($"{_context.ServerName} wants a sign-in, and over plain http tokens could be read on the way (--allow-http accepts that)", url: null);
+        }
+
+        try
+        {
+            return refusal.StatusCode == HttpStatusCode.Unauthorized
+                ? await SignInAgainAsync(used, challenge, attempt, occasion, cancellationToken)
+                : challenge?.Error == "insufficient_scope" && await StepUpAsync(used, challenge, attempt, occasion, cancellationToken);
+        }
+        catch (OAuthException e)
+        {
+            throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null);
+        }
+    }
+
+    /// <summary>Takes the answer of a sign-in from a URL that the user copied from the browser.</summary>
+    /// <returns>Null when it was taken; else what is wrong with it.</returns>
+    public Task<string?> TakeRedirectAsync(string url, CancellationToken cancellationToken)
+    {
+        SignInRun? run;
+        lock (_gate)
+        {
+            run = _run;
+        }
+
+        return run is null ? Task.FromResult<string?>("there is no sign-in under way that it could belong to") : run.TakeRedirectAsync(url, cancellationToken);
+    }
+
+    /// <summary>Forgets the tokens, and has the authorization server forget them where it can.</summary>
+    /// <returns>Whether there were any.</returns>
+    public Task<bool> ForgetAsync(CancellationToken cancellationToken) => _keeper.ForgetAsync(cancellationToken);
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        try
+        {
+            await (SignInUnderWay ?? Task.CompletedTask);
+        }
+        catch (Exception e) when (e is OAuthException or OperationCanceledException)
+        {
+            // Its end was all that was waited for.
+        }
+
+        _keeper.Dispose();
+        _direct.Dispose();
+        _closing.Dispose();
+    }
+
+    private async Task<bool> SignInAgainAsync(
+        AccessCredential? used, AuthenticationChallenge? challenge, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        var token = used?.Tokens.AccessToken;
+        if (_keeper.Current is { } current && current.Tokens.AccessToken != token)
+        {
+            // Somebody else has seen to it since.
+            return true;
+        }
+
+        if (attempt.IsFresh && token is not null)
+        {
+            lock (_gate)
+            {
+                _refusedFresh = token;
+            }
+
+            LogFreshRefused(_context.ServerName);
+            return false;
+        }
+
+        if (token is not null && token == _refusedFresh)
+        {
+            return false;
+        }
+
+        // Asked anew each time: who authorizes for a server can change.
+        var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
+        if (!AsksUser)
+        {
+            await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
+            attempt.IsFresh = true;
+            return true;
+        }
+
+        if (await _keeper.RenewAsync(token, resource, cancellationToken))
+        {
+            return true;
+        }
+
+        await WaitForUserAsync(new(resource!, challenge?.Scope ?? ScopeSet.None, token, challenge?.IsDpop == true), occasion, cancellationToken);
+        attempt.IsFresh = true;
+        return true;
+    }
+
+    private async Task<bool> StepUpAsync(
+        AccessCredential? used, AuthenticationChallenge challenge, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        if (used is null || challenge.Scope.IsEmpty)
+        {
+            return false;
+        }
+
+        if (_keeper.Current is { } current && current.Tokens.AccessToken != used.Tokens.AccessToken)
+        {
+            return true;
+        }
+
+        var scope = used.Tokens.Scope.Union(challenge.Scope);
+        if (used.Tokens.Scope.Covers(challenge.Scope) || !MayWiden(challenge.Scope))
+        {
+            // What was asked for has been asked for: asking again would give the same.
+            return false;
+        }
+
+        var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
+        LogSteppingUp(_context.ServerName, challenge.Scope);
+        if (AsksUser)
+        {
+            await WaitForUserAsync(new(resource, scope, used.Tokens.AccessToken, used.Dpop is not null), occasion, cancellationToken);
+        }
+        else
+        {
+            await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
+        }
+
+        attempt.IsFresh = true;
+        return true;
+    }
+
+    /// <summary>Bounds how often the user is asked for the same scopes, over all requests.</summary>
+    private bool MayWiden(ScopeSet scope)
+    {
+        lock (_gate)
+        {
+            for (var i = 1; i <= MaxStepUps; i++)
+            {
+                if (_widened.Add($"{scope} #{i}"))
+                {
+                    return true;
+                }
+            }
+
+            return false;
+        }
+    }
+
+    /// <summary>Requests tokens without a user, one request at a time. A refusal holds for a while: nothing would be different.</summary>
+    private async Task RequestDirectlyAsync(AccessCredential? used, ProtectedResource? resource, ScopeSet scope, bool wantsDpop, CancellationToken cancellationToken)
+    {
+        await _direct.WaitAsync(cancellationToken);
+        try
+        {
+            if (_keeper.Current is { } current && current != used)
+            {
+                return;
+            }
+
+            if (_refused is not null && _context.Time.GetUtcNow() - _refusedAt < s_refusalMemory)
+            {
+                throw _refused;
+            }
+
+            var dpop = wantsDpop || resource?.RequiresDpop == true ? used?.Dpop ?? new DpopKey(JwtSigner.Create()) : null;
+            _keeper.Use(await new DirectGrant(_context).RequestAsync(resource, scope, dpop, cancellationToken));
+        }
+        catch (OAuthException e) when (e.Failure != OAuthFailure.Temporary && e != _refused)
+        {
+            _refused = e;
+            _refusedAt = _context.Time.GetUtcNow();
+            throw;
+        }
+        finally
+        {
+            _direct.Release();
+        }
+    }
+
+    /// <summary>Waits for the user, as long as the occasion allows.</summary>
+    /// <exception cref="SignInException">They have not signed in yet, or must not be asked now.</exception>
+    private async Task WaitForUserAsync(SignInNeed need, RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        var signIn = StartSignIn(need, occasion);
+        try
+        {
+            await signIn.WaitAsync(
+                occasion switch
+                {
+                    RequestOccasion.Background => TimeSpan.Zero,
+                    RequestOccasion.Introduction when Options.RequestWait > s_introductionWait => s_introductionWait,
+                    _ => Options.RequestWait,
+                },
+                _context.Time,
+                cancellationToken);
+        }
+        catch (TimeoutException)
+        {
+            var prompt = Prompt;
+            throw new SignInException(prompt?.Text ?? $"{_context.ServerName} needs a sign-in, which has begun", prompt?.Url);
+        }
+    }
+
+    private Task StartSignIn(SignInNeed need, RequestOccasion occasion)
+    {
+        lock (_gate)
+        {
+            if (_signIn is { IsCompleted: false })
+            {
+                return _signIn;
+            }
+
+            if (occasion == RequestOccasion.Background || (_refused is not null && occasion == RequestOccasion.Routine))
+            {
+                var reason = _refused is null ? "" : $" The last one did not work: {_refused.Message}.";
+                throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with: mcp-proxy login {_context.ServerName}/...", url: null);
+            }
+
+            _refused = null;
+            _run = new(_context, _keeper, _browser, need, Announce);
+            _signIn = SignInAsync(_run);
+            return _signIn;
+        }
+    }
+
+    private async Task SignInAsync(SignInRun run)
+    {
+        await Task.Yield();
+        try
+        {
+            await run.RunAsync(_closing.Token);
+            LogSignedIn(_context.ServerName);
+        }
+        catch (OAuthException e)
+        {
+            LogSignInFailed(_context.ServerName, e.Message);
+            lock (_gate)
+            {
+                // What is temporary may be tried again at once; a person is not asked again for nothing.
+                _refused = e.Failure == OAuthFailure.Temporary ? null : e;
+            }
+
+            throw;
+        }
+        finally
+        {
+            lock (_gate)
+            {
+                _prompt = null;
+                _run = null;
+            }
+        }
+    }
+
+    private void Announce(SignInPrompt prompt)
+    {
+        lock (_gate)
+        {
+            _prompt = prompt;
+        }
+
+        Prompted?.Invoke(prompt);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Signed in to {Server}")]
+    private partial void LogSignedIn(string server);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "The sign-in to {Server} did not work: {Reason}")]
+    private partial void LogSignInFailed(string server, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The tokens could not be renewed yet: {Reason}")]
+    private partial void LogNotRenewed(string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Server} refuses the token that was issued for it only now")]
+    private partial void LogFreshRefused(string server);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Server} wants more scopes: {Scope}")]
+    private partial void LogSteppingUp(string server, ScopeSet scope);
+}

@@ -1,0 +1,40 @@
+using System.Net;
+
+namespace McpProxy.Auth.SignIn;
+
+/// <summary>Where the browser comes back to.</summary>
+/// <param name="Host">The host in the redirect URI.</param>
+/// <param name="Port">The port.</param>
+/// <param name="Path">The path.</param>
+internal sealed record RedirectAddress(string Host, int Port, string Path)
+{
+    /// <summary>The path when nothing says otherwise; the same as that of other programs of this kind.</summary>
+    public const string DefaultPath = "/oauth/callback";
+
+    /// <summary>The redirect URI.</summary>
+    public string Uri => $"http://{(IsWildcard ? "localhost" : Host)}:{Port}{Path}";
+
+    /// <summary>
+    /// The addresses to listen on: those of this machine alone, so that a name which means either finds us; another one only
+    /// when it is named, as in a container whose port is published.
+    /// </summary>
+    public IPAddress[] ListenAddresses =>
+        IPAddress.TryParse(Host.Trim('[', ']'), out var address) && !IPAddress.IsLoopback(address) ? [address] : [IPAddress.Loopback, IPAddress.IPv6Loopback];
+
+    private bool IsWildcard => IPAddress.TryParse(Host.Trim('[', ']'), out var address) && (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any));
+
+    /// <summary>Takes a redirect URI apart; null when it is none that this program can listen on.</summary>
+    public static RedirectAddress? TryParse(string uri) =>
+        System.Uri.TryCreate(uri, UriKind.Absolute, out var parsed) && parsed.Scheme == "http" && parsed.Port > 0 && uri.Contains($":{parsed.Port}", StringComparison.Ordinal)
+            ? new(parsed.Host, parsed.Port, parsed.AbsolutePath)
+            : null;
+
+    /// <summary>Whether a <c>Host</c> header means this listener.</summary>
+    public bool IsHost(string host)
+    {
+        var colon = host.LastIndexOf(':');
+        var name = colon > host.LastIndexOf(']') ? host[..colon] : host;
+        return name is "127.0.0.1" or "[::1]" || string.Equals(name, "localhost", StringComparison.OrdinalIgnoreCase)
+            || string.Equals(name, Host, StringComparison.OrdinalIgnoreCase);
+    }
+}

@@ -1,0 +1,14 @@
+namespace McpProxy.Transports.Http;
+
+/// <summary>What was tried to have one request accepted.</summary>
+internal sealed class AuthorizationAttempt
+{
+    /// <summary>What the request carried when it was last refused.</summary>
+    public IRequestCredential? Used { get; set; }
+
+    /// <summary>How often it was sent again for its credentials.</summary>
+    public int Count { get; set; }
+
+    /// <summary>Whether its present credentials were issued only now.</summary>
+    public bool IsFresh { get; set; }
+}

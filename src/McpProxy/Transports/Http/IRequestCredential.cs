@@ -1,0 +1,8 @@
+namespace McpProxy.Transports.Http;
+
+/// <summary>What a request carries.</summary>
+internal interface IRequestCredential
+{
+    /// <summary>Adds it to a request whose method and URL are set.</summary>
+    void Apply(HttpRequestMessage request);
+}

@@ -1,0 +1,86 @@
+using Microsoft.Playwright;
+
+namespace McpProxy.NodePeers.Tests.OAuth;
+
+/// <summary>The user at a page of the browser.</summary>
+internal sealed class UserPage
+{
+    private readonly List<string> _requests = [];
+    private readonly List<(string Where, string What)> _complaints = [];
+
+    private UserPage(IPage page)
+    {
+        Page = page;
+        page.Request += (_, request) => _requests.Add(request.Url);
+        page.PageError += (_, error) => _complaints.Add((page.Url, error));
+        page.Console += (_, message) =>
+        {
+            if (message.Type is "error" or "warning")
+            {
+                _complaints.Add((message.Location, message.Text));
+            }
+        };
+    }
+
+    public IPage Page { get; }
+
+    public static async Task<UserPage> OpenAsync(SignInScene scene, string url)
+    {
+        var page = new UserPage(await scene.NewPageAsync());
+        await page.Page.GotoAsync(url);
+        return page;
+    }
+
+    public async Task LogInAsync(string login)
+    {
+        await Page.GetByPlaceholder("Enter any login").FillAsync(login);
+        await Page.GetByPlaceholder("and password").FillAsync("secret");
+        await Page.GetByRole(AriaRole.Button, new() { Name = "Sign-in" }).ClickAsync();
+    }
+
+    public Task ConsentAsync() => Page.GetByRole(AriaRole.Button, new() { Name = "Continue" }).ClickAsync();
+
+    public Task CancelAsync() => Page.GetByRole(AriaRole.Link, new() { Name = "[ Cancel ]" }).ClickAsync();
+
+    /// <summary>Does what leads to the page that the proxy shows at the end.</summary>
+    public async Task<EndPage> EndAsync(Func<Task> act, string path = "/oauth/callback")
+    {
+        var response = await Page.RunAndWaitForResponseAsync(act, response => new Uri(response.Url).AbsolutePath == path);
+        return await ArriveAsync(response);
+    }
+
+    /// <summary>Does what leads back to the proxy, but keeps the browser from going there.</summary>
+    /// <returns>The address that it would have opened.</returns>
+    public async Task<string> InterceptAsync(Func<Task> act)
+    {
+        var address = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
+        await Page.RouteAsync("**/oauth/callback?*", async route =>
+        {
+            address.TrySetResult(route.Request.Url);
+            await route.AbortAsync();
+        });
+        await act();
+        var intercepted = await address.Task;
+        await Page.UnrouteAllAsync();
+        return intercepted;
+    }
+
+    /// <summary>Opens an address of the proxy's own.</summary>
+    public async Task<EndPage> VisitAsync(string url) => await ArriveAsync((await Page.GotoAsync(url))!);
+
+    private async Task<EndPage> ArriveAsync(IResponse response)
+    {
+        await Page.WaitForLoadStateAsync(LoadState.Load);
+        var origin = new Uri(response.Url).GetLeftPart(UriPartial.Authority);
+        var index = _requests.LastIndexOf(response.Url);
+        return new(
+            Page,
+            response.Status,
+            await response.AllHeadersAsync(),
+            await Page.TitleAsync(),
+            await Page.Locator("body").InnerTextAsync(),
+            await Page.ContentAsync(),
+            [.. _requests.Skip(index + 1).Where(url => !url.StartsWith(origin, StringComparison.Ordinal) && !url.StartsWith("data:", StringComparison.Ordinal))],
+            [.. _complaints.Where(complaint => complaint.Where.StartsWith(origin, StringComparison.Ordinal)).Select(complaint => complaint.What)]);
+    }
+}
