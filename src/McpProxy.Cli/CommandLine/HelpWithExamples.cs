@@ -10,7 +10,9 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
     private const string Rest = """
         Examples:
           mcp-proxy https://example.com/mcp
-              A remote server for a client that speaks stdio
+              A remote server for a client that speaks stdio; signs in through the browser when the server asks for it
+          mcp-proxy login https://example.com/mcp
+              Sign in beforehand; with --device-code on a machine without a browser
           mcp-proxy --header "Authorization: Bearer ${TOKEN}" https://example.com/mcp
               The same, with a token from the environment
           mcp-proxy --port 8080 -- npx -y @modelcontextprotocol/server-everything
@@ -24,6 +26,14 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
 
         Environment:
           SSE_URL            The URL, when neither a URL nor a command is given
+          MCP_PROXY_CLIENT_SECRET
+                             The secret that goes with --client-id
+          MCP_REMOTE_CONFIG_DIR
+                             The folder of the stored sign-ins, in place of ~/.mcp-auth
+          HTTPS_PROXY, HTTP_PROXY, NO_PROXY
+                             The proxies on the way to servers
+          NODE_EXTRA_CA_CERTS
+                             The same as --ca-file
           API_ACCESS_TOKEN   Sent as Authorization: Bearer, when no such header is given
 
         Exit codes:

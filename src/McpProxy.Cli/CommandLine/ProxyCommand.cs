@@ -91,6 +91,10 @@ internal sealed class ProxyCommand
         CompletionShell = new Argument<string>("shell") { Description = "bash, zsh, fish or pwsh" };
         CompletionShell.AcceptOnlyFromAmong("bash", "zsh", "fish", "pwsh");
         Completion.Add(CompletionShell);
+        Root.Add(new Command("login", "Sign in to the server at a URL now: login URL [OPTIONS]"));
+        Root.Add(new Command("logout", "Forget the sign-in to a server: logout URL [OPTIONS]"));
+        Root.Add(new Command("status", "Show which sign-ins are stored"));
+        Root.Add(new Command("reset", "Forget all sign-ins"));
         Root.Add(Demo);
         Root.Add(Completion);
 

@@ -26,4 +26,12 @@ internal sealed class AccessCredential(TokenSet tokens, string issuer, string? r
             request.Headers.TryAddWithoutValidation("DPoP", dpop.Proof(request.Method.Method, request.RequestUri!, tokens.AccessToken, time.GetUtcNow()));
         }
     }
+
+    public void Observe(HttpResponseMessage response)
+    {
+        if (tokens.IsDpop && dpop is not null && response.Headers.TryGetValues("DPoP-Nonce", out var nonces))
+        {
+            dpop.KeepNonce(response.RequestMessage!.RequestUri!, nonces.First());
+        }
+    }
 }

@@ -21,6 +21,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <summary>How often the scopes may be widened before the server's word is final.</summary>
     private const int MaxStepUps = 2;
 
+    /// <summary>How often one request may be sent again for a nonce: one that ends meanwhile is replaced once.</summary>
+    private const int MaxNonces = 2;
+
     private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
 
@@ -142,10 +145,10 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return false;
         }
 
-        var wantsNonce = refusal.Headers.TryGetValues("DPoP-Nonce", out var nonces) && used?.Dpop?.KeepNonce(_context.Server, nonces.First()) == true;
-        if (wantsNonce && challenge?.Error == "use_dpop_nonce")
+        if (challenge?.Error == "use_dpop_nonce")
         {
-            return true;
+            // The token is good; the proof lacked what the server has just sent.
+            return used?.Dpop is not null && attempt.Nonces++ < MaxNonces;
         }
 
         if (!MayCarryCredentials)

@@ -16,7 +16,7 @@ public sealed class InformationTests(ITestOutputHelper output) : EndToEndTest(ou
 
         (await proxy.ExitAsync()).ShouldBe(0);
 
-        proxy.Output.ToString().ShouldContain(part);
+        proxy.Output.Lines.ShouldContain(line => line.Contains(part, StringComparison.Ordinal));
         proxy.Errors.Lines.ShouldBeEmpty();
     }
 

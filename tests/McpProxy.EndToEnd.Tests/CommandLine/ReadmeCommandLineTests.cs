@@ -22,6 +22,8 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         "mcp-proxy http://example.io/sse --headers Authorization 'Bearer my-secret-access-token'",
         "mcp-proxy --transport=streamablehttp http://example.io/mcp",
         "mcp-proxy --no-debug --log-level WARNING http://example.io/sse",
+        "mcp-proxy --client-id CLIENT_ID --client-secret CLIENT_SECRET --token-url https://auth.example.com/oauth/token http://example.io/sse",
+        "mcp-proxy --no-verify-ssl https://example.io/sse",
 
         // mcp-remote
         "mcp-remote https://remote.mcp.server/sse",
@@ -35,6 +37,11 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         "mcp-remote https://remote.mcp.server/sse --enable-proxy",
         "mcp-remote https://example.remote/server --transport sse-only",
         "mcp-remote https://example.remote/server --transport http-first",
+        "mcp-remote https://remote.mcp.server/sse --static-oauth-client-metadata '{ \"scope\": \"space separated scopes\" }'",
+        "mcp-remote https://remote.mcp.server/sse --static-oauth-client-info '{ \"client_id\": \"x\", \"client_secret\": \"y\" }'",
+        "mcp-remote https://mcp.atlassian.com/v1/sse --resource https://tenant1.atlassian.net/",
+        "mcp-remote https://remote.mcp.server/sse --disable-resource-parameter --auth-timeout 60",
+        "mcp-remote https://remote.mcp.server/sse --device-code --callback-path /callback --authorize-param audience=api",
 
         // supergateway
         "supergateway --sse https://mcp-server-ab71a6b2.supermachine.app",

@@ -40,14 +40,7 @@ internal sealed class DpopKey(JwtSigner signer) : IDisposable
     }
 
     /// <summary>Remembers the nonce that a server wants in the next proof.</summary>
-    /// <returns>Whether it is a new one.</returns>
-    public bool KeepNonce(Uri uri, string nonce)
-    {
-        var origin = UpstreamHttpClient.Describe(uri);
-        var isNew = !_nonces.TryGetValue(origin, out var known) || known != nonce;
-        _nonces[origin] = nonce;
-        return isNew;
-    }
+    public void KeepNonce(Uri uri, string nonce) => _nonces[UpstreamHttpClient.Describe(uri)] = nonce;
 
     public void Dispose() => signer.Dispose();
 }

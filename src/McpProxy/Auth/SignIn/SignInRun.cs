@@ -265,8 +265,9 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     private async Task SignInByDeviceAsync(AuthorizationServer server, ScopeSet scope, DpopKey? dpop, bool followed, CancellationToken cancellationToken)
     {
         var client = ClientFor(server);
-        if (client is null)
+        if (client is null or { IsRegistered: true, RedirectUris.Count: > 0 })
         {
+            // One registered for the browser may not use this grant.
             client = await context.Registrar.RegisterAsync(server, redirectUri: null, cancellationToken);
             await KeepClientAsync(server, client, cancellationToken);
         }

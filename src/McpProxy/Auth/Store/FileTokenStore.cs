@@ -38,7 +38,7 @@ internal sealed partial class FileTokenStore : ITokenStore
 
     /// <summary>Makes the store in files.</summary>
     public static FileTokenStore OpenFiles(TokenStoreKind kind, string root, ILogger logger) =>
-        new(root, kind == TokenStoreKind.File ? null : new(SystemKeychain.Find(), isRequired: kind == TokenStoreKind.Keychain, logger), logger);
+        new(root, kind == TokenStoreKind.File ? null : new(SystemKeychain.Find, isRequired: kind == TokenStoreKind.Keychain, logger), logger);
 
     /// <summary>The folder that programs of this kind share: <c>MCP_REMOTE_CONFIG_DIR</c>, or <c>~/.mcp-auth</c>.</summary>
     public static string DefaultRoot(Func<string, string?> environment) =>

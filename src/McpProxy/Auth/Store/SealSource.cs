@@ -5,11 +5,14 @@ using Microsoft.Extensions.Logging;
 namespace McpProxy.Auth.Store;
 
 /// <summary>Gets the key that files are sealed with from the keychain, the first time that it is needed.</summary>
-internal sealed partial class SealSource(IKeychain? keychain, bool isRequired, ILogger logger)
+internal sealed partial class SealSource(Func<IKeychain?> findKeychain, bool isRequired, ILogger logger)
 {
     private const string Account = "token-store";
 
     private readonly Lock _gate = new();
+
+    // Looking for it loads libraries, which a start without stored sign-ins has no use for.
+    private readonly Lazy<IKeychain?> _keychain = new(findKeychain);
     private FileSeal? _seal;
     private bool _isMissing;
     private KeychainException? _unreadable;
@@ -28,7 +31,7 @@ internal sealed partial class SealSource(IKeychain? keychain, bool isRequired, I
 
             try
             {
-                if (keychain is null)
+                if (_keychain.Value is not { } keychain)
                 {
                     throw new KeychainException("this machine has no keychain that answers");
                 }
@@ -69,7 +72,7 @@ internal sealed partial class SealSource(IKeychain? keychain, bool isRequired, I
 
             try
             {
-                return _seal ??= keychain?.Read(Account) is { Length: FileSeal.KeySize } key ? new(key)
+                return _seal ??= _keychain.Value?.Read(Account) is { Length: FileSeal.KeySize } key ? new(key)
                     : throw new KeychainException("it is sealed by a key in the keychain, which is not there");
             }
             catch (KeychainException e)
@@ -88,7 +91,7 @@ internal sealed partial class SealSource(IKeychain? keychain, bool isRequired, I
             _seal = null;
             try
             {
-                keychain?.Delete(Account);
+                _keychain.Value?.Delete(Account);
             }
             catch (KeychainException e)
             {

@@ -9,6 +9,9 @@ internal sealed class AuthorizationAttempt
     /// <summary>How often it was sent again for its credentials.</summary>
     public int Count { get; set; }
 
+    /// <summary>How often it was sent again for a nonce alone.</summary>
+    public int Nonces { get; set; }
+
     /// <summary>Whether its present credentials were issued only now.</summary>
     public bool IsFresh { get; set; }
 }

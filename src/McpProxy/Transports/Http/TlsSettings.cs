@@ -25,7 +25,10 @@ internal static class TlsSettings
         }
         else if (options.AuthorityFiles.Count > 0)
         {
-            var authorities = new Authorities(options.AuthorityFiles);
+            // Read when they are needed; a wrong name is better found at the start.
+            var missing = options.AuthorityFiles.FirstOrDefault(name => !File.Exists(name));
+            var authorities = missing is null ? new Authorities(options.AuthorityFiles)
+                : throw new ArgumentException($"there is no file {missing} to read certificate authorities from", nameof(options));
             tls.RemoteCertificateValidationCallback = (_, certificate, presented, errors) => authorities.Accept(certificate, presented, errors);
         }
 

@@ -246,6 +246,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             using var timer = timeout is null ? null : time.CreateTimer(static state => ((CancellationTokenSource)state!).Cancel(), timeout, headersTimeout, Timeout.InfiniteTimeSpan);
             var response = await http.SendAsync(request, timeout?.Token ?? cancellationToken);
             KeepCookies(uri, response);
+            credential?.Observe(response);
             return response;
         }
         catch (HttpRequestException e)
