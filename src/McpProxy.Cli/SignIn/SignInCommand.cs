@@ -23,7 +23,8 @@ internal static class SignInCommand
         }
 
         using var client = upstream.NewClient();
-        var pasting = PasteAsync(authorization, cancellationToken);
+        // On a thread of its own, which it blocks until a line comes, if ever.
+        var pasting = Task.Run(() => PasteAsync(authorization, cancellationToken), cancellationToken);
         try
         {
             using var response = await IntroduceAsync(client, options, cancellationToken);
@@ -46,7 +47,7 @@ internal static class SignInCommand
         }
         finally
         {
-            // It may be waiting for a line that never comes; it ends with the program.
+            // It ends with the program.
             _ = pasting;
         }
     }
@@ -96,7 +97,8 @@ internal static class SignInCommand
     {
         try
         {
-            while (await Console.In.ReadLineAsync(cancellationToken) is { } line)
+            using var input = new StreamReader(Console.OpenStandardInput());
+            while (await input.ReadLineAsync(cancellationToken) is { } line)
             {
                 if (line.Trim() is { Length: > 0 } url && await authorization.TakeRedirectAsync(url, cancellationToken) is { } problem)
                 {

@@ -36,19 +36,30 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly SemaphoreSlim _direct = new(1, 1);
     private readonly HashSet<string> _widened = new(StringComparer.Ordinal);
     private SignInRun? _run;
-    private Task? _signIn;
+    private Task<Outcome>? _work;
     private SignInPrompt? _prompt;
     private OAuthException? _refused;
     private DateTimeOffset _refusedAt;
     private string? _refusedFresh;
 
-    /// <exception cref="ArgumentException">The options do not go together.</exception>
     public OAuthAuthorization(OAuthContext context, McpRemoteStore others, IBrowser browser)
     {
         _context = context;
         _browser = browser;
         _logger = context.Logger;
         _keeper = new(context, others);
+    }
+
+    private enum Outcome
+    {
+        /// <summary>There are new tokens, without the user.</summary>
+        Renewed,
+
+        /// <summary>The user has signed in.</summary>
+        SignedIn,
+
+        /// <summary>The user has to sign in, and must not be asked on this occasion.</summary>
+        NeedsUser,
     }
 
     /// <summary>Tells that the user has to do something. Called once for each page.</summary>
@@ -73,6 +84,15 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
     }
 
+    /// <summary>Lets a sign-in follow one that did not work: somebody wants it now.</summary>
+    public void ForgetRefusal()
+    {
+        lock (_gate)
+        {
+            _refused = null;
+        }
+    }
+
     /// <summary>The sign-in under way, or how the last one ended; null when there was none.</summary>
     public Task? SignInUnderWay
     {
@@ -80,7 +100,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             lock (_gate)
             {
-                return _signIn;
+                return _work;
             }
         }
     }
@@ -228,22 +248,17 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return false;
         }
 
-        // Asked anew each time: who authorizes for a server can change.
-        var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
-        if (!AsksUser)
+        if (AsksUser)
         {
+            attempt.IsFresh = await WaitAsync(used, challenge, widened: null, occasion, cancellationToken);
+        }
+        else
+        {
+            var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
             await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
             attempt.IsFresh = true;
-            return true;
         }
 
-        if (await _keeper.RenewAsync(token, resource, cancellationToken))
-        {
-            return true;
-        }
-
-        await WaitForUserAsync(new(resource!, challenge?.Scope ?? ScopeSet.None, token, challenge?.IsDpop == true), occasion, cancellationToken);
-        attempt.IsFresh = true;
         return true;
     }
 
@@ -267,14 +282,14 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return false;
         }
 
-        var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
         LogSteppingUp(_context.ServerName, challenge.Scope);
         if (AsksUser)
         {
-            await WaitForUserAsync(new(resource, scope, used.Tokens.AccessToken, used.Dpop is not null), occasion, cancellationToken);
+            await WaitAsync(used, challenge, scope, occasion, cancellationToken);
         }
         else
         {
+            var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
             await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
         }
 
@@ -330,59 +345,95 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
     }
 
-    /// <summary>Waits for the user, as long as the occasion allows.</summary>
-    /// <exception cref="SignInException">They have not signed in yet, or must not be asked now.</exception>
-    private async Task WaitForUserAsync(SignInNeed need, RequestOccasion occasion, CancellationToken cancellationToken)
+    /// <summary>Waits for better tokens, as long as the occasion allows.</summary>
+    /// <param name="used">What was refused.</param>
+    /// <param name="challenge">The refusal.</param>
+    /// <param name="widened">The scopes to ask for; null when those that there were are enough.</param>
+    /// <param name="occasion">Why the request was made.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
+    /// <returns>Whether the user has signed in for it.</returns>
+    /// <exception cref="SignInException">They have not yet, or must not be asked now.</exception>
+    /// <exception cref="OAuthException">It did not work.</exception>
+    private async Task<bool> WaitAsync(AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, RequestOccasion occasion, CancellationToken cancellationToken)
     {
-        var signIn = StartSignIn(need, occasion);
-        try
+        var started = Time.GetTimestamp();
+        var patience = occasion == RequestOccasion.Introduction && Options.RequestWait > s_introductionWait ? s_introductionWait : Options.RequestWait;
+        while (true)
         {
-            await signIn.WaitAsync(
-                occasion switch
+            var work = Reauthorize(used, challenge, widened, occasion);
+            try
+            {
+                var left = patience - Time.GetElapsedTime(started);
+                var outcome = await work.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
+                if (outcome != Outcome.NeedsUser)
                 {
-                    RequestOccasion.Background => TimeSpan.Zero,
-                    RequestOccasion.Introduction when Options.RequestWait > s_introductionWait => s_introductionWait,
-                    _ => Options.RequestWait,
-                },
-                _context.Time,
-                cancellationToken);
-        }
-        catch (TimeoutException)
-        {
-            var prompt = Prompt;
-            throw new SignInException(prompt?.Text ?? $"{_context.ServerName} needs a sign-in, which has begun", prompt?.Url);
+                    return outcome == Outcome.SignedIn;
+                }
+            }
+            catch (TimeoutException)
+            {
+                var prompt = Prompt;
+                throw new SignInException(prompt?.Text ?? $"{_context.ServerName} needs a sign-in, which has begun", prompt?.Url);
+            }
+
+            // Whoever began it must not ask the user; perhaps this request may.
+            if (!MayAsk(occasion))
+            {
+                var reason = _refused is { } refused ? $" The last one did not work: {refused.Message}." : "";
+                throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with \"mcp-proxy login\" and the server's URL", url: null);
+            }
         }
     }
 
-    private Task StartSignIn(SignInNeed need, RequestOccasion occasion)
+    private bool MayAsk(RequestOccasion occasion)
     {
         lock (_gate)
         {
-            if (_signIn is { IsCompleted: false })
+            return occasion switch
             {
-                return _signIn;
-            }
-
-            if (occasion == RequestOccasion.Background || (_refused is not null && occasion == RequestOccasion.Routine))
-            {
-                var reason = _refused is null ? "" : $" The last one did not work: {_refused.Message}.";
-                throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with: mcp-proxy login {_context.ServerName}/...", url: null);
-            }
-
-            _refused = null;
-            _run = new(_context, _keeper, _browser, need, Announce);
-            _signIn = SignInAsync(_run);
-            return _signIn;
+                RequestOccasion.Background => false,
+                RequestOccasion.UserAction => true,
+                RequestOccasion.Introduction => _refused is null || Time.GetUtcNow() - _refusedAt >= s_refusalMemory,
+                _ => _refused is null,
+            };
         }
     }
 
-    private async Task SignInAsync(SignInRun run)
+    /// <summary>Begins to see to better tokens, or joins those who have begun.</summary>
+    private Task<Outcome> Reauthorize(AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, RequestOccasion occasion)
+    {
+        lock (_gate)
+        {
+            if (_work is not { IsCompleted: false })
+            {
+                _work = ReauthorizeAsync(used, challenge, widened, occasion);
+            }
+
+            return _work;
+        }
+    }
+
+    private async Task<Outcome> ReauthorizeAsync(AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, RequestOccasion occasion)
     {
         await Task.Yield();
         try
         {
-            await run.RunAsync(_closing.Token);
-            LogSignedIn(_context.ServerName);
+            // Asked anew each time: who authorizes for a server can change.
+            var token = used?.Tokens.AccessToken;
+            var resource = await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, _closing.Token);
+            if (widened is null && await _keeper.RenewAsync(token, resource, _closing.Token))
+            {
+                return Outcome.Renewed;
+            }
+
+            if (!MayAsk(occasion))
+            {
+                return Outcome.NeedsUser;
+            }
+
+            var need = new SignInNeed(resource, widened ?? challenge?.Scope ?? ScopeSet.None, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
+            await SignInAsync(need);
+            return Outcome.SignedIn;
         }
         catch (OAuthException e)
         {
@@ -391,9 +442,26 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             {
                 // What is temporary may be tried again at once; a person is not asked again for nothing.
                 _refused = e.Failure == OAuthFailure.Temporary ? null : e;
+                _refusedAt = Time.GetUtcNow();
             }
 
             throw;
+        }
+    }
+
+    private async Task SignInAsync(SignInNeed need)
+    {
+        var run = new SignInRun(_context, _keeper, _browser, need, Announce);
+        lock (_gate)
+        {
+            _refused = null;
+            _run = run;
+        }
+
+        try
+        {
+            await run.RunAsync(_closing.Token);
+            LogSignedIn(_context.ServerName);
         }
         finally
         {

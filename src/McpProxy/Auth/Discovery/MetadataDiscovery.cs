@@ -20,7 +20,7 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
     public async Task<ProtectedResource> FindResourceAsync(string? metadataUrl, CancellationToken cancellationToken)
     {
         OAuthException? failure = null;
-        foreach (var candidate in ResourceCandidates(metadataUrl))
+        foreach (var candidate in ResourceCandidates(metadataUrl).Distinct())
         {
             try
             {

@@ -141,6 +141,7 @@ internal sealed partial class SignInFront : IConnection
                 {
                     // Whoever had given up on the sign-in wants it now.
                     _refusal = null;
+                    _authorization.ForgetRefusal();
                     StartIntroducing(afresh: true);
                 }
             }

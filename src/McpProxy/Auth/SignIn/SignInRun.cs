@@ -1,6 +1,3 @@
-using System.Net;
-using System.Security.Cryptography;
-using System.Text;
 using McpProxy.Auth.Clients;
 using McpProxy.Auth.Discovery;
 using McpProxy.Auth.Grants;
@@ -239,7 +236,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
 
         _sendsIssuer = server.SendsIssuer;
         var resource = context.ResourceParameter(need.Resource);
-        var flow = earlier is not null && IsSame(earlier, server, client, scope, resource, address.Uri) ? earlier : NewFlow(server, client, scope, resource, address.Uri);
+        var flow = earlier is not null && IsSame(earlier, server, client, scope, resource, address.Uri) ? earlier : AuthorizationRequest.Create(context, server, client, scope, resource, address.Uri);
         var wasShown = flow == earlier && flow.IsShown;
         Volatile.Write(ref _flow, flow);
         try
@@ -343,42 +340,6 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         && DateTimeOffset.FromUnixTimeMilliseconds(flow.StartedAt) + context.Options.SignInTimeout > context.Time.GetUtcNow()
         && (redirectUri is null || flow is { State: not null, Verifier: not null });
 
-    private StoredFlow NewFlow(AuthorizationServer server, OAuthClient client, ScopeSet scope, string? resource, string redirectUri)
-    {
-        var state = UnguessableText.Create();
-        var verifier = UnguessableText.Create();
-        var extra = context.Options.AuthorizeParameters;
-        List<KeyValuePair<string, string?>> parameters =
-        [
-            new("response_type", "code"),
-            new("client_id", client.Id),
-            new("redirect_uri", redirectUri),
-            new("code_challenge", UnguessableText.Hash(verifier)),
-            new("code_challenge_method", "S256"),
-            new("state", state),
-            new("scope", scope.ToParameter()),
-            new("resource", resource),
-
-            // OpenID Connect Core section 11: without consent there is no offline access.
-            new("prompt", scope.Contains("offline_access") && !extra.Any(parameter => parameter.Key == "prompt") ? "consent" : null),
-            .. extra.Select(parameter => new KeyValuePair<string, string?>(parameter.Key, parameter.Value)),
-        ];
-        var endpoint = context.Http.Checked(server.AuthorizationEndpoint!);
-        var query = string.Join('&', parameters.Where(parameter => parameter.Value is not null).Select(parameter => $"{Uri.EscapeDataString(parameter.Key)}={Uri.EscapeDataString(parameter.Value!)}"));
-        return new()
-        {
-            Issuer = server.Issuer,
-            ClientId = client.Id,
-            Scope = scope.ToParameter(),
-            Resource = resource,
-            Url = new UriBuilder(endpoint) { Fragment = "", Query = endpoint.Query.Length > 1 ? $"{endpoint.Query[1..]}&{query}" : query }.Uri.AbsoluteUri,
-            StartedAt = context.Time.GetUtcNow().ToUnixTimeMilliseconds(),
-            RedirectUri = redirectUri,
-            State = state,
-            Verifier = verifier,
-        };
-    }
-
     private void Show(StoredFlow flow, bool open, CancellationToken cancellationToken)
     {
         var url = context.Http.Checked(new Uri(flow.Url));
@@ -465,46 +426,26 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
 
     private static string Sentence(string text) => $"{char.ToUpperInvariant(text[0])}{text[1..].TrimEnd('.')}.";
 
-    /// <summary>Checks an authorization response (RFC 6749 section 4.1.2, RFC 9207 section 2.4) and takes it.</summary>
+    /// <summary>Takes an authorization response.</summary>
     /// <returns>Null when it was taken; else why it belongs to nothing.</returns>
     private string? Take(string query)
     {
-        var parameters = query.Split('&', StringSplitOptions.RemoveEmptyEntries)
-            .Select(parameter => parameter.Split('=', 2))
-            .Select(parts => (Name: Decode(parts[0]), Value: parts.Length == 2 ? Decode(parts[1]) : ""))
-            .ToLookup(parameter => parameter.Name, parameter => parameter.Value, StringComparer.Ordinal);
-        var flow = Volatile.Read(ref _flow);
-        if (flow?.State is not { } expected || parameters["state"].FirstOrDefault() is not { } state || !IsEqual(state, expected))
+        var response = Volatile.Read(ref _flow) is { } flow ? AuthorizationResponse.Read(query, flow, _sendsIssuer) : AuthorizationResponse.Foreign;
+        if (response.Problem is not null)
         {
             LogForeignAnswer();
-            return "It carries another state than the one that was sent. Begin again from the page that mcp-proxy named last.";
         }
-
-        var issuers = parameters["iss"].ToList();
-        if (issuers.Count > 0 ? issuers.Exists(issuer => issuer != flow.Issuer) : _sendsIssuer)
+        else if (response.Failure is { } failure)
         {
-            // What such an answer says besides must not be shown (RFC 9207 section 2.4).
-            _code.TrySetException(new OAuthException(OAuthFailure.Denied, $"the answer to the sign-in does not come from {flow.Issuer}, where it began; nothing of it was used"));
-        }
-        else if (parameters["error"].FirstOrDefault() is { } error)
-        {
-            _code.TrySetException(new OAuthException(OAuthFailure.Denied, $"the authorization server refused: {OAuthErrors.Describe(error, parameters["error_description"].FirstOrDefault())}") { Code = error });
-        }
-        else if (parameters["code"].FirstOrDefault() is { Length: > 0 } code)
-        {
-            _code.TrySetResult(code);
+            _code.TrySetException(failure);
         }
         else
         {
-            return "It carries neither a code nor an error.";
+            _code.TrySetResult(response.Code!);
         }
 
-        return null;
+        return response.Problem;
     }
-
-    private static string Decode(string text) => WebUtility.UrlDecode(text);
-
-    private static bool IsEqual(string left, string right) => CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(left), Encoding.UTF8.GetBytes(right));
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The authorization server {Issuer} does not say whether it supports PKCE; it is used all the same, since a client id for it was given")]
     private partial void LogPkceUnknown(string issuer);
