@@ -25,6 +25,10 @@ internal sealed record AuthenticationChallenge(string Scheme)
     /// <summary>A parameter's value, or null.</summary>
     public string? Parameter(string name) => _parameters.GetValueOrDefault(name);
 
+    /// <summary>What it says about a refused token, for a person; null when it says nothing.</summary>
+    public string? Describe() => Error is not { } error ? null
+        : OAuthErrors.Describe(error, string.Join("; ", ((string?[])[Parameter("error_description"), Scope.IsEmpty ? null : $"it takes the scope {Scope}"]).OfType<string>()));
+
     /// <summary>All challenges of a response, in order. What cannot be read ends the reading of its header field.</summary>
     public static IReadOnlyList<AuthenticationChallenge> Of(HttpResponseHeaders headers)
     {

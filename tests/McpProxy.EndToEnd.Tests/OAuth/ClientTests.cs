@@ -243,7 +243,7 @@ public sealed class ClientTests(ITestOutputHelper output) : OAuthTest(output)
     {
         Browser.SignInAtOnce();
         Authorization.BehaveLikeGoogle();
-        Authorization.Add(new("app.apps.googleusercontent.com") { Secret = Secret, AuthMethod = "client_secret_post" });
+        Authorization.Add(new("app.apps.googleusercontent.com") { Secret = Secret, AuthMethod = "client_secret" });
         string[] options = ["--client-id", "app.apps.googleusercontent.com", "--authorize-param", "access_type=offline", "--authorize-param", "prompt=consent"];
 
         await UseAsync(With("MCP_PROXY_CLIENT_SECRET", Secret), options);

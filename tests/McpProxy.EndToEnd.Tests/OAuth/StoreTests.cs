@@ -212,12 +212,12 @@ public sealed class StoreTests(ITestOutputHelper output) : OAuthTest(output)
             return;
         }
 
-        foreach (var folder in Directory.EnumerateDirectories(Store, "*", SearchOption.AllDirectories).Append(Store))
+        foreach (var folder in Directory.EnumerateDirectories(OwnStore, "*", SearchOption.AllDirectories).Append(OwnStore))
         {
             File.GetUnixFileMode(folder).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, folder);
         }
 
-        foreach (var file in Directory.EnumerateFiles(Store, "*", SearchOption.AllDirectories))
+        foreach (var file in Directory.EnumerateFiles(OwnStore, "*", SearchOption.AllDirectories))
         {
             File.GetUnixFileMode(file).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite, file);
         }

@@ -7,7 +7,7 @@ namespace McpProxy.EndToEnd.Tests.OAuth;
 public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(output)
 {
     /// <summary>The error of a request that waits for a user.</summary>
-    private const int SignInRequired = -32001;
+    private const int SignInRequired = -32010;
 
     [Fact]
     public async Task Client_is_told_the_address_and_gets_everything_after_the_sign_in()
@@ -164,7 +164,7 @@ public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(ou
     [Fact]
     public async Task Page_that_nobody_answers_is_given_up()
     {
-        var session = Start("--auth-timeout", "2", "--auth-wait", "120");
+        var session = Start("--auth-timeout", "5", "--auth-wait", "120");
         await session.IntroduceAsync();
 
         var error = await session.FailAsync();

@@ -12,6 +12,7 @@ public sealed class RefusedSignInTests(Chromium chromium)
     {
         await using var scene = await SignInScene.OpenAsync(chromium);
         var client = scene.Client();
+        await client.NotificationAsync("notifications/message");
         var call = client.FailureAsync("call whoami");
 
         var page = await UserPage.OpenAsync(scene, await scene.BrowsedAsync());

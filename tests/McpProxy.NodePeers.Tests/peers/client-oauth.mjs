@@ -1,5 +1,6 @@
 // A client that does what the test tells it, one line for each request: NUMBER call TOOL, NUMBER list,
-// NUMBER ping. It says {"event":"answer", number, result or error}, and what notifications came.
+// NUMBER ping; at last close. It says {"event":"answer", number, result or error}, and what
+// notifications came.
 //
 //   node client-oauth.mjs legacy|modern ROUTE       ROUTE is JSON
 import { createInterface } from 'node:readline';
@@ -53,6 +54,9 @@ try {
 
   const requests = [];
   for await (const line of lines) {
+    if (line === 'close') {
+      break;
+    }
     const [number, verb, ...words] = line.split(' ');
     const request = verbs[verb](...words).then(
       (result) => say('answer', { number: Number(number), result }),

@@ -66,6 +66,11 @@ export const NOT_APPLICABLE = [
   },
 ];
 
+/** Checks which a client misses, by scenario, when it refuses earlier than the SDK does. */
+export const MISSED_BY_REFUSING = {
+  'auth/resource-mismatch': ['authorization-server-metadata'],
+};
+
 function eraOf(revision) {
   return REVISIONS.find(({ name }) => name === revision).era;
 }

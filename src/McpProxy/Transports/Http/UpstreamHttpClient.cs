@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using McpProxy.Auth;
 
 namespace McpProxy.Transports.Http;
 
@@ -173,7 +174,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
         if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
         {
-            return (body, $"{status}: it wants other credentials (--header \"Authorization: Bearer ...\")");
+            var said = AuthenticationChallenge.Of(response.Headers).FirstOrDefault(challenge => challenge.IsOAuth)?.Describe();
+            return (body, said is not null ? $"{status}: {said}" : authorization is null ? $"{status}: it wants other credentials (--header \"Authorization: Bearer ...\")" : status);
         }
 
         var text = string.Join(' ', System.Text.Encoding.UTF8.GetString(body.Span[..Math.Min(body.Length, MaxText)]).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));

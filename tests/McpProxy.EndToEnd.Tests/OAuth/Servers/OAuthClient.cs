@@ -10,7 +10,7 @@ public sealed record OAuthClient(string Id)
 {
     public string? Secret { get; init; }
 
-    /// <summary>The only way in which the client may authenticate.</summary>
+    /// <summary>The only way in which the client may authenticate; <c>client_secret</c> for either way to show a secret.</summary>
     public string AuthMethod { get; init; } = "none";
 
     /// <summary>Where its users may be sent; none: any loopback address.</summary>
@@ -39,7 +39,7 @@ internal static class ClientAuthentication
             return (null, $"no such client: {id}");
         }
 
-        if (method != client.AuthMethod)
+        if (method != client.AuthMethod && !(client.AuthMethod == "client_secret" && method.StartsWith("client_secret_", StringComparison.Ordinal)))
         {
             return (null, $"{id} must use {client.AuthMethod}, not {method}");
         }

@@ -312,7 +312,7 @@ public sealed class ProtectedServer : LoopbackHost
                 await _released.Task.WaitAsync(Stopping);
                 return "waited";
             default:
-                return parameters["arguments"]?["text"]?.GetValue<string>() ?? "done";
+                return parameters["arguments"]?["text"]?.GetValue<string>() is { Length: > 0 } text ? text : "done";
         }
     }
 
