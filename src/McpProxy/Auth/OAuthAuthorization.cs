@@ -37,6 +37,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly HashSet<string> _widened = new(StringComparer.Ordinal);
     private SignInRun? _run;
     private Task<Outcome>? _work;
+    private TaskCompletionSource _userIsAsked = new();
     private SignInPrompt? _prompt;
     private OAuthException? _refused;
     private DateTimeOffset _refusedAt;
@@ -113,24 +114,22 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     private bool MayCarryCredentials => _context.Server.Scheme == Uri.UriSchemeHttps || _context.Server.IsLoopback || _context.Options.AllowHttp;
 
-    public async ValueTask<IRequestCredential?> CredentialAsync(CancellationToken cancellationToken)
+    public ValueTask<IRequestCredential?> CredentialAsync(CancellationToken cancellationToken)
     {
-        if (!MayCarryCredentials)
-        {
-            return null;
-        }
+        var current = MayCarryCredentials ? _keeper.Current : null;
+        var isGood = !MayCarryCredentials || (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(_context.Time.GetUtcNow()));
+        return isGood ? new(current) : new(RenewedAsync(current, cancellationToken));
+    }
 
-        var current = _keeper.Current;
-        if (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(_context.Time.GetUtcNow()))
-        {
-            return current;
-        }
-
+    /// <summary>What is to be used in place of tokens that are about to end.</summary>
+    private async Task<IRequestCredential?> RenewedAsync(AccessCredential? current, CancellationToken cancellationToken)
+    {
         try
         {
             if (!AsksUser)
             {
-                await RequestDirectlyAsync(current, resource: null, ScopeSet.None, wantsDpop: false, cancellationToken);
+                var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(metadataUrl: null, cancellationToken) : null;
+                await RequestDirectlyAsync(current, resource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, cancellationToken);
             }
             else if (current!.Tokens.RefreshToken is null)
             {
@@ -152,6 +151,10 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         catch (OAuthException e)
         {
             throw new UpstreamHttpException($"the sign-in cannot be renewed: {e.Message}", requestWasSent: true);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw Defect(e);
         }
     }
 
@@ -186,6 +189,17 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null);
         }
+        catch (Exception e) when (e is not (UpstreamHttpException or OperationCanceledException))
+        {
+            throw Defect(e);
+        }
+    }
+
+    /// <summary>A defect of ours costs one request, not the session.</summary>
+    private UpstreamHttpException Defect(Exception exception)
+    {
+        LogDefect(exception, _context.ServerName);
+        return new($"the sign-in to {_context.ServerName} failed for a reason that lies in this program", requestWasSent: true);
     }
 
     /// <summary>Takes the answer of a sign-in from a URL that the user copied from the browser.</summary>
@@ -217,7 +231,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             // Its end was all that was waited for.
         }
 
-        _keeper.Dispose();
+        await _keeper.DisposeAsync();
         _direct.Dispose();
         _closing.Dispose();
     }
@@ -250,7 +264,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
         if (AsksUser)
         {
-            attempt.IsFresh = await WaitAsync(used, challenge, widened: null, occasion, cancellationToken);
+            attempt.IsFresh = await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
         }
         else
         {
@@ -285,7 +299,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         LogSteppingUp(_context.ServerName, challenge.Scope);
         if (AsksUser)
         {
-            await WaitAsync(used, challenge, scope, occasion, cancellationToken);
+            await WaitAsync(used, challenge, scope, attempt, occasion, cancellationToken);
         }
         else
         {
@@ -349,22 +363,24 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <param name="used">What was refused.</param>
     /// <param name="challenge">The refusal.</param>
     /// <param name="widened">The scopes to ask for; null when those that there were are enough.</param>
+    /// <param name="attempt">What was tried for the request.</param>
     /// <param name="occasion">Why the request was made.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>Whether the user has signed in for it.</returns>
     /// <exception cref="SignInException">They have not yet, or must not be asked now.</exception>
     /// <exception cref="OAuthException">It did not work.</exception>
-    private async Task<bool> WaitAsync(AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, RequestOccasion occasion, CancellationToken cancellationToken)
+    private async Task<bool> WaitAsync(
+        AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var started = Time.GetTimestamp();
         var patience = occasion == RequestOccasion.Introduction && Options.RequestWait > s_introductionWait ? s_introductionWait : Options.RequestWait;
         while (true)
         {
-            var work = Reauthorize(used, challenge, widened, occasion);
+            var work = Reauthorize(used, challenge, widened, attempt.Patience.IsCancellationRequested ? RequestOccasion.Background : occasion);
             try
             {
                 var left = patience - Time.GetElapsedTime(started);
-                var outcome = await work.WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
+                var outcome = await WhileSomebodyCaresAsync(work, attempt.Patience, cancellationToken).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
                 if (outcome != Outcome.NeedsUser)
                 {
                     return outcome == Outcome.SignedIn;
@@ -377,11 +393,24 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             }
 
             // Whoever began it must not ask the user; perhaps this request may.
-            if (!MayAsk(occasion))
+            if (attempt.Patience.IsCancellationRequested || !MayAsk(occasion))
             {
                 var reason = _refused is { } refused ? $" The last one did not work: {refused.Message}." : "";
                 throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with \"mcp-proxy login\" and the server's URL", url: null);
             }
+        }
+    }
+
+    /// <summary>Waits for work that the user takes part in only as long as there is somebody to sign in for.</summary>
+    private async Task<Outcome> WhileSomebodyCaresAsync(Task<Outcome> work, CancellationToken patience, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await work.WaitAsync(patience);
+        }
+        catch (OperationCanceledException) when (patience.IsCancellationRequested && !work.IsCompleted)
+        {
+            return await Task.WhenAny(work, _userIsAsked.Task).WaitAsync(cancellationToken) == work ? await work : Outcome.NeedsUser;
         }
     }
 
@@ -406,6 +435,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             if (_work is not { IsCompleted: false })
             {
+                _userIsAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
                 _work = ReauthorizeAsync(used, challenge, widened, occasion);
             }
 
@@ -456,6 +486,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             _refused = null;
             _run = run;
+            _userIsAsked.TrySetResult();
         }
 
         try
@@ -488,6 +519,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The sign-in to {Server} did not work: {Reason}")]
     private partial void LogSignInFailed(string server, string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while signing in to {Server}")]
+    private partial void LogDefect(Exception exception, string server);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "The tokens could not be renewed yet: {Reason}")]
     private partial void LogNotRenewed(string reason);

@@ -10,13 +10,15 @@ namespace McpProxy.Auth;
 /// Holds the tokens in use, the same as other processes of this user: reads and writes the store, and renews, one process
 /// at a time, what has ended or is about to.
 /// </summary>
-internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore others) : IDisposable
+internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore others) : IAsyncDisposable
 {
     private readonly ILogger _logger = context.Logger;
     private readonly SemaphoreSlim _renewing = new(1, 1);
+    private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private AccessCredential? _current;
     private bool _isLoaded;
+    private Task _lastRenewal = Task.CompletedTask;
 
     /// <summary>The tokens in use; those that are stored, the first time. Null when there are none.</summary>
     public AccessCredential? Current
@@ -61,12 +63,24 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     /// <summary>Renews tokens without the user.</summary>
     /// <param name="refused">The access token that is of no use; null when there is none.</param>
     /// <param name="resource">What the server says about itself now; null when it was not asked.</param>
-    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="cancellationToken">Stops waiting; what was begun goes on.</param>
     /// <returns>Whether there are tokens that can be used; if not, the user has to sign in.</returns>
     /// <exception cref="OAuthException">It may work later: everything is as it was.</exception>
-    public async Task<bool> RenewAsync(string? refused, ProtectedResource? resource, CancellationToken cancellationToken)
+    public Task<bool> RenewAsync(string? refused, ProtectedResource? resource, CancellationToken cancellationToken)
     {
-        await _renewing.WaitAsync(cancellationToken);
+        // Not the caller's to cancel: a refresh token that was spent for an answer nobody kept is a lost sign-in.
+        var renewal = RenewAsync(refused, resource);
+        lock (_gate)
+        {
+            _lastRenewal = Task.WhenAll(_lastRenewal, renewal);
+        }
+
+        return renewal.WaitAsync(cancellationToken);
+    }
+
+    private async Task<bool> RenewAsync(string? refused, ProtectedResource? resource)
+    {
+        await _renewing.WaitAsync(_closing.Token);
         try
         {
             if (Current is { } current && current.Tokens.AccessToken != refused && !current.Tokens.IsOver(context.Time.GetUtcNow()))
@@ -74,7 +88,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
                 return true;
             }
 
-            using var held = await context.LockAsync(StoreLock.Change, cancellationToken);
+            using var held = await context.LockAsync(StoreLock.Change, _closing.Token);
             if (TryReload(refused, ScopeSet.None))
             {
                 return true;
@@ -91,7 +105,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
                 signIn = context.Store.Read(context.Key);
             }
 
-            return await RefreshAsync(signIn, resource, cancellationToken);
+            return await RefreshAsync(signIn, resource);
         }
         finally
         {
@@ -145,7 +159,20 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         return wasSignedIn;
     }
 
-    public void Dispose() => _renewing.Dispose();
+    /// <summary>Waits for a renewal under way, which its requests' own time limit bounds.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        Task last;
+        lock (_gate)
+        {
+            last = _lastRenewal;
+        }
+
+        await last.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        _renewing.Dispose();
+        _closing.Dispose();
+    }
 
     private async Task RevokeAsync(string issuer, StoredIssuer stored, StoredTokens tokens, CancellationToken cancellationToken)
     {
@@ -210,7 +237,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         return found is not null;
     }
 
-    private async Task<bool> RefreshAsync(StoredSignIn signIn, ProtectedResource? resource, CancellationToken cancellationToken)
+    private async Task<bool> RefreshAsync(StoredSignIn signIn, ProtectedResource? resource)
     {
         if (signIn is not { Issuer: { } issuer, Current: { Tokens: { RefreshToken: { } refreshToken } tokens } stored } || !context.Accepts(tokens)
             || resource?.AuthorizationServers.Contains(issuer, StringComparer.Ordinal) == false)
@@ -222,9 +249,9 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         var dpop = stored.DpopKey is { } key ? new DpopKey(JwtSigner.Import(key)) : null;
         try
         {
-            var server = await context.Discovery.FindServerAsync(issuer, isImplied: resource?.IsImplied ?? issuer == context.ServerName, cancellationToken);
+            var server = await context.Discovery.FindServerAsync(issuer, isImplied: resource?.IsImplied ?? issuer == context.ServerName, _closing.Token);
             var form = OAuthContext.Form("refresh_token", stored.Resource, scope: null, ("refresh_token", refreshToken));
-            var renewed = await context.Tokens.RequestAsync(server, client, form, ScopeSet.Parse(tokens.Scope), dpop, cancellationToken);
+            var renewed = await context.Tokens.RequestAsync(server, client, form, ScopeSet.Parse(tokens.Scope), dpop, CancellationToken.None);
             Keep(issuer, client, renewed with { RefreshToken = renewed.RefreshToken ?? refreshToken }, stored.Resource, dpop);
             LogRenewed(context.ServerName);
             return true;

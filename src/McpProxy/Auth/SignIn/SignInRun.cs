@@ -244,11 +244,11 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
             Show(flow, open: !(wasShown && followed), cancellationToken);
             var code = await WithinAsync(_code.Task, cancellationToken);
 
-            // From here on the code is spent, and nobody can go on with this flow.
+            // From here on the code is spent: nobody can go on with this flow, and its tokens must not be lost to a cancellation.
             context.Store.WriteFlow(context.Key, null);
             var form = OAuthContext.Form("authorization_code", resource, scope: null, ("code", code), ("redirect_uri", flow.RedirectUri), ("code_verifier", flow.Verifier));
-            var tokens = await RequestAsync(server, client, form, scope, dpop, cancellationToken);
-            await KeepAsync(server, client, tokens, resource, dpop, cancellationToken);
+            var tokens = await RequestAsync(server, client, form, scope, dpop, CancellationToken.None);
+            await KeepAsync(server, client, tokens, resource, dpop, CancellationToken.None);
             _outcome.TrySetResult(null);
         }
         catch (Exception e)
@@ -277,7 +277,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         Show(flow, open: !(goesOn && followed), cancellationToken);
         var tokens = await WithinAsync(grant.PollAsync(flow, cancellationToken), cancellationToken);
         context.Store.WriteFlow(context.Key, null);
-        await KeepAsync(server, client, tokens, resource, dpop, cancellationToken);
+        await KeepAsync(server, client, tokens, resource, dpop, CancellationToken.None);
     }
 
     /// <summary>Who we are to a server, if that is known: in the order of MCP 2026-07-28, "Client Registration".</summary>

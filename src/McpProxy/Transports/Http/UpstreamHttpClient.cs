@@ -76,7 +76,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             var response = await SendOnceAsync(method, uri, body, headersTimeout, credential, setHeaders, cancellationToken);
             if (authorization is not null && response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
             {
-                attempt ??= new();
+                attempt ??= new() { Patience = _endOfPatience.Token };
                 attempt.Used = credential;
                 if (await AnsweredAsync(response, attempt, occasion, cancellationToken))
                 {
@@ -112,15 +112,9 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
     {
         var answered = false;
         Interlocked.Increment(ref _answering);
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _endOfPatience.Token);
         try
         {
-            return answered = await authorization!.AnswerAsync(refusal, attempt, occasion, patience.Token);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
-        {
-            answered = true;
-            throw new SignInException($"{Describe(options.Url)} needs a sign-in, which was not completed before the client ended", url: null);
+            return answered = await authorization!.AnswerAsync(refusal, attempt, occasion, cancellationToken);
         }
         catch
         {
