@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Net;
+using System.Net.Security;
 using System.Text.Json.Nodes;
 using McpProxy.EndToEnd.Tests.Programs;
 using Microsoft.AspNetCore.Builder;
@@ -22,10 +24,17 @@ internal sealed class RecordingListener : IAsyncDisposable
     /// <summary>The HTTP methods that were used.</summary>
     public IEnumerable<string> Methods => _requests.Select(request => request.Method).Distinct(StringComparer.Ordinal);
 
-    public static async Task<RecordingListener> StartAsync()
+    /// <param name="tls">Serves https with it; null for plain http.</param>
+    public static async Task<RecordingListener> StartAsync(SslServerAuthenticationOptions? tls = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            if (tls is not null)
+            {
+                listen.UseHttps((_, _, _, _) => new(tls), state: null!);
+            }
+        }));
         builder.Services.AddRoutingCore();
         var app = builder.Build();
         var listener = new RecordingListener(app);

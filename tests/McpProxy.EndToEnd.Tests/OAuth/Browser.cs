@@ -21,6 +21,9 @@ public sealed record Visit(Uri Callback, HttpStatusCode Status, string Body, Uri
 /// <summary>Stands in for the user's browser: notes which pages are opened, and plays the user in front of them.</summary>
 public sealed class Browser : IAsyncDisposable
 {
+    /// <summary>How long a user looks at an empty page: it comes when the authorization server has answered, or has not for long enough.</summary>
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(60);
+
     private readonly Lock _gate = new();
     private readonly string _pagesFile;
     private readonly FileSystemWatcher _watcher;
@@ -113,7 +116,7 @@ public sealed class Browser : IAsyncDisposable
     /// <summary>Goes where an authorization server sends the user.</summary>
     public async Task<Visit> FollowAsync(Uri callback)
     {
-        using var answer = await _http.GetAsync(callback, TestContext.Current.CancellationToken).Within("the page at the end of the sign-in");
+        using var answer = await _http.GetAsync(callback, TestContext.Current.CancellationToken).Within("the page at the end of the sign-in", s_patience);
         return new(callback, answer.StatusCode, await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken), answer.Headers.Location);
     }
 

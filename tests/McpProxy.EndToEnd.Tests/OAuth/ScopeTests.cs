@@ -108,7 +108,7 @@ public sealed class ScopeTests(ITestOutputHelper output) : OAuthTest(output)
 
         var error = await session.FailAsync(ProtectedServer.GuardedTool);
 
-        error["message"]!.GetValue<string>().ShouldContain("files:write");
+        error["message"]!.GetValue<string>().ShouldContain("insufficient_scope");
         Browser.Opened.ShouldBeInRange(2, 4, "one sign-in, and at most three for the call");
         (await session.CallAsync("echo", "still here")).ShouldBe("still here");
     }

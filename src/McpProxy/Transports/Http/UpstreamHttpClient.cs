@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using System.Security.Authentication;
 using McpProxy.Auth;
 
 namespace McpProxy.Transports.Http;
@@ -247,6 +248,12 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         }
         catch (HttpRequestException e)
         {
+            if (e.InnerException is AuthenticationException)
+            {
+                // Trying again would not change the certificate.
+                throw new UpstreamHttpException($"{Describe(uri)} is not trusted: {Innermost(e)} (--ca-file trusts another authority)", requestWasSent: true);
+            }
+
             var sent = e.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
             throw new UpstreamHttpException($"cannot reach {Describe(uri)}: {Innermost(e)}", sent);
         }
