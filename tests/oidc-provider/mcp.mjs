@@ -6,6 +6,8 @@ const MODERN = '2026-07-28';
 const LEGACY = ['2025-11-25', '2025-06-18', '2025-03-26'];
 const IDENTITY = { name: 'protected', version: '1.0.0' };
 const METADATA = '/.well-known/oauth-protected-resource/mcp';
+/** How many nonces are still good; each answer brings a new one. */
+const RECENT_NONCES = 8;
 const TOOLS = ['whoami', 'echo', 'admin'];
 
 /** Why a request is refused. */
@@ -163,7 +165,7 @@ export function protectedServer({
       throw invalidProof('used before');
     }
     proofs.add(payload.jti);
-    if (!nonces.slice(-2).includes(payload.nonce)) {
+    if (!nonces.slice(-RECENT_NONCES).includes(payload.nonce)) {
       throw new Refusal(401, { error: 'use_dpop_nonce' });
     }
     nonces.push(randomUUID());

@@ -152,7 +152,7 @@ internal sealed class ProxyCommand
         var relay = new RelayOptions { DrainTimeout = Span(parsed, _drainTimeout) };
         return new()
         {
-            Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, environment),
+            Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, line.Verb == "login", environment),
             Stdio = url is null ? StdioOptions(line.Command!, parsed, maxMessageSize) : null,
             Port = port,
             Host = parsed.GetValue(_host) ?? "127.0.0.1",
@@ -217,7 +217,7 @@ internal sealed class ProxyCommand
         _ => HttpTransportChoice.StreamableHttpFirst,
     };
 
-    private HttpUpstreamOptions HttpOptions(string text, ParseResult parsed, int maxMessageSize, Func<string, string?> environment)
+    private HttpUpstreamOptions HttpOptions(string text, ParseResult parsed, int maxMessageSize, bool waitsForUser, Func<string, string?> environment)
     {
         if (!Uri.TryCreate(text, UriKind.Absolute, out var url) || !NormalizedCommandLine.IsUrl(text))
         {
@@ -247,7 +247,7 @@ internal sealed class ProxyCommand
         var hasOwnAuthorization = headers.Exists(header => string.Equals(header.Key, "Authorization", StringComparison.OrdinalIgnoreCase));
         return new()
         {
-            OAuth = _signIn.OAuth(parsed, hasOwnAuthorization, parsed.GetValue(_port) is null ? parsed.GetValue(_host) : null, HeaderReader.AsTyped(parsed.GetValue(_header) ?? []), environment),
+            OAuth = _signIn.OAuth(parsed, hasOwnAuthorization, parsed.GetValue(_port) is null ? parsed.GetValue(_host) : null, HeaderReader.AsTyped(parsed.GetValue(_header) ?? []), waitsForUser, environment),
             Network = _signIn.Network(parsed, environment),
             Url = url,
             Transport = Choice(parsed.GetValue(_transport)),

@@ -12,6 +12,8 @@ internal sealed class SignInOptions
     /// <summary>The variable that holds the client's secret, so that it need not be on a command line.</summary>
     public const string ClientSecretVariable = "MCP_PROXY_CLIENT_SECRET";
 
+    private static readonly TimeSpan s_margin = TimeSpan.FromMinutes(1);
+
     private readonly Option<string> _clientId = new("--client-id") { HelpName = "ID", Description = "The client id that the server's owner gave you. Default: the proxy registers itself" };
     private readonly Option<string> _clientSecret = new("--client-secret") { HelpName = "SECRET|@FILE", Description = $"Its secret; better from a file, as ${{NAME}}, or in {ClientSecretVariable}" };
     private readonly Option<string> _clientKey = new("--client-key") { HelpName = "FILE", Description = "PEM file with the private key that the client authenticates with (private_key_jwt)" };
@@ -95,9 +97,11 @@ internal sealed class SignInOptions
     /// <param name="hasOwnAuthorization">Whether the user gave an <c>Authorization</c> header.</param>
     /// <param name="hostOption">What <c>--host</c> says, where it cannot mean an address to serve on.</param>
     /// <param name="headersAsTyped">The headers as typed.</param>
+    /// <param name="waitsForUser">Whether signing in is all that is to be done, so that it may take as long as it may.</param>
     /// <param name="environment">Looks a variable up.</param>
     /// <exception cref="UsageException">Something is missing, or does not go together.</exception>
-    public OAuthOptions? OAuth(ParseResult parsed, bool hasOwnAuthorization, string? hostOption, IReadOnlyList<KeyValuePair<string, string>> headersAsTyped, Func<string, string?> environment)
+    public OAuthOptions? OAuth(
+        ParseResult parsed, bool hasOwnAuthorization, string? hostOption, IReadOnlyList<KeyValuePair<string, string>> headersAsTyped, bool waitsForUser, Func<string, string?> environment)
     {
         var grant = Grant(parsed);
         if (hasOwnAuthorization || parsed.GetValue(_noOAuth))
@@ -138,7 +142,7 @@ internal sealed class SignInOptions
             CallbackPath = path is null ? null : ProxyCommand.Rooted("--callback-path", path),
             SuccessUrl = Url(parsed, _successUrl),
             SignInTimeout = TimeSpan.FromSeconds(Math.Max(1, parsed.GetValue(_timeout))),
-            RequestWait = TimeSpan.FromSeconds(parsed.GetValue(_wait)),
+            RequestWait = waitsForUser ? TimeSpan.FromSeconds(parsed.GetValue(_timeout)) + s_margin : TimeSpan.FromSeconds(parsed.GetValue(_wait)),
             Profile = parsed.GetValue(_profile),
             Store = Store(parsed),
             OpenBrowser = !parsed.GetValue(_noBrowser),

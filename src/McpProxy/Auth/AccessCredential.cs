@@ -1,3 +1,4 @@
+using System.Net;
 using McpProxy.Auth.Grants;
 using McpProxy.Transports.Http;
 
@@ -18,6 +19,12 @@ internal sealed class AccessCredential(TokenSet tokens, string issuer, string? r
 
     public DpopKey? Dpop => dpop;
 
+    /// <summary>Where the tokens come from.</summary>
+    public CredentialOrigin Origin { get; set; }
+
+    /// <summary>Whether the server has ever taken them.</summary>
+    public bool IsProven { get; private set; }
+
     public void Apply(HttpRequestMessage request)
     {
         request.Headers.TryAddWithoutValidation("Authorization", _header);
@@ -29,6 +36,7 @@ internal sealed class AccessCredential(TokenSet tokens, string issuer, string? r
 
     public void Observe(HttpResponseMessage response)
     {
+        IsProven |= response.StatusCode != HttpStatusCode.Unauthorized;
         if (tokens.IsDpop && dpop is not null && response.Headers.TryGetValues("DPoP-Nonce", out var nonces))
         {
             dpop.KeepNonce(response.RequestMessage!.RequestUri!, nonces.First());

@@ -42,6 +42,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private OAuthException? _refused;
     private DateTimeOffset _refusedAt;
     private string? _refusedFresh;
+    private DateTimeOffset _refusedFreshAt;
 
     public OAuthAuthorization(OAuthContext context, McpRemoteStore others, IBrowser browser)
     {
@@ -53,11 +54,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     private enum Outcome
     {
-        /// <summary>There are new tokens, without the user.</summary>
-        Renewed,
-
-        /// <summary>The user has signed in.</summary>
-        SignedIn,
+        /// <summary>There are new tokens.</summary>
+        Done,
 
         /// <summary>The user has to sign in, and must not be asked on this occasion.</summary>
         NeedsUser,
@@ -136,7 +134,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 // The server decides whether it is over: clocks differ.
                 return current;
             }
-            else if (!await _keeper.RenewAsync(current.Tokens.AccessToken, resource: null, cancellationToken))
+            else if (!await _keeper.RenewAsync(current.Tokens.AccessToken, resource: null, mayRefresh: true, cancellationToken))
             {
                 return null;
             }
@@ -246,31 +244,31 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return true;
         }
 
-        if (attempt.IsFresh && token is not null)
+        if (used is { Origin: CredentialOrigin.Granted, IsProven: false })
         {
-            lock (_gate)
+            // What was issued for this server only now: issuing it again would be no better, until somebody has changed something.
+            var isNew = token != _refusedFresh;
+            if (isNew)
             {
+                LogFreshRefused(_context.ServerName);
                 _refusedFresh = token;
+                _refusedFreshAt = Time.GetUtcNow();
             }
 
-            LogFreshRefused(_context.ServerName);
-            return false;
-        }
-
-        if (token is not null && token == _refusedFresh)
-        {
-            return false;
+            if (isNew || occasion != RequestOccasion.UserAction || Time.GetUtcNow() - _refusedFreshAt < s_refusalMemory)
+            {
+                return false;
+            }
         }
 
         if (AsksUser)
         {
-            attempt.IsFresh = await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
+            await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
         }
         else
         {
             var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
             await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
-            attempt.IsFresh = true;
         }
 
         return true;
@@ -307,7 +305,6 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
         }
 
-        attempt.IsFresh = true;
         return true;
     }
 
@@ -345,7 +342,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             }
 
             var dpop = wantsDpop || resource?.RequiresDpop == true ? used?.Dpop ?? new DpopKey(JwtSigner.Create()) : null;
-            _keeper.Use(await new DirectGrant(_context).RequestAsync(resource, scope, dpop, cancellationToken));
+            var granted = await new DirectGrant(_context).RequestAsync(resource, scope, dpop, cancellationToken);
+            granted.Origin = CredentialOrigin.Granted;
+            _keeper.Use(granted);
         }
         catch (OAuthException e) when (e.Failure != OAuthFailure.Temporary && e != _refused)
         {
@@ -366,10 +365,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <param name="attempt">What was tried for the request.</param>
     /// <param name="occasion">Why the request was made.</param>
     /// <param name="cancellationToken">Stops waiting.</param>
-    /// <returns>Whether the user has signed in for it.</returns>
     /// <exception cref="SignInException">They have not yet, or must not be asked now.</exception>
     /// <exception cref="OAuthException">It did not work.</exception>
-    private async Task<bool> WaitAsync(
+    private async Task WaitAsync(
         AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var started = Time.GetTimestamp();
@@ -381,9 +379,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             {
                 var left = patience - Time.GetElapsedTime(started);
                 var outcome = await WhileSomebodyCaresAsync(work, attempt.Patience, cancellationToken).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
-                if (outcome != Outcome.NeedsUser)
+                if (outcome == Outcome.Done)
                 {
-                    return outcome == Outcome.SignedIn;
+                    return;
                 }
             }
             catch (TimeoutException)
@@ -451,9 +449,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             // Asked anew each time: who authorizes for a server can change.
             var token = used?.Tokens.AccessToken;
             var resource = await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, _closing.Token);
-            if (widened is null && await _keeper.RenewAsync(token, resource, _closing.Token))
+            if (widened is null && await _keeper.RenewAsync(token, resource, mayRefresh: used is not { Origin: CredentialOrigin.Renewed, IsProven: false }, _closing.Token))
             {
-                return Outcome.Renewed;
+                return Outcome.Done;
             }
 
             if (!MayAsk(occasion))
@@ -463,7 +461,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
             var need = new SignInNeed(resource, widened ?? challenge?.Scope ?? ScopeSet.None, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
             await SignInAsync(need);
-            return Outcome.SignedIn;
+            return Outcome.Done;
         }
         catch (OAuthException e)
         {
@@ -492,6 +490,12 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         try
         {
             await run.RunAsync(_closing.Token);
+            if (_keeper.Current is { } granted)
+            {
+                // Also when another process was granted it.
+                granted.Origin = CredentialOrigin.Granted;
+            }
+
             LogSignedIn(_context.ServerName);
         }
         finally

@@ -63,13 +63,14 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     /// <summary>Renews tokens without the user.</summary>
     /// <param name="refused">The access token that is of no use; null when there is none.</param>
     /// <param name="resource">What the server says about itself now; null when it was not asked.</param>
+    /// <param name="mayRefresh">Whether to spend the refresh token; else only what other processes have stored is looked at.</param>
     /// <param name="cancellationToken">Stops waiting; what was begun goes on.</param>
     /// <returns>Whether there are tokens that can be used; if not, the user has to sign in.</returns>
     /// <exception cref="OAuthException">It may work later: everything is as it was.</exception>
-    public Task<bool> RenewAsync(string? refused, ProtectedResource? resource, CancellationToken cancellationToken)
+    public Task<bool> RenewAsync(string? refused, ProtectedResource? resource, bool mayRefresh, CancellationToken cancellationToken)
     {
         // Not the caller's to cancel: a refresh token that was spent for an answer nobody kept is a lost sign-in.
-        var renewal = RenewAsync(refused, resource);
+        var renewal = RenewAsync(refused, resource, mayRefresh);
         lock (_gate)
         {
             _lastRenewal = Task.WhenAll(_lastRenewal, renewal);
@@ -78,7 +79,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         return renewal.WaitAsync(cancellationToken);
     }
 
-    private async Task<bool> RenewAsync(string? refused, ProtectedResource? resource)
+    private async Task<bool> RenewAsync(string? refused, ProtectedResource? resource, bool mayRefresh)
     {
         await _renewing.WaitAsync(_closing.Token);
         try
@@ -105,7 +106,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
                 signIn = context.Store.Read(context.Key);
             }
 
-            return await RefreshAsync(signIn, resource);
+            return mayRefresh && await RefreshAsync(signIn, resource);
         }
         finally
         {
@@ -114,7 +115,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     }
 
     /// <summary>Stores new tokens and uses them. Under <see cref="StoreLock.Change"/>.</summary>
-    public void Keep(string issuer, OAuthClient client, TokenSet tokens, string? resource, DpopKey? dpop)
+    public void Keep(string issuer, OAuthClient client, TokenSet tokens, string? resource, DpopKey? dpop, CredentialOrigin origin)
     {
         context.Store.Write(context.Key, context.Store.Read(context.Key).With(issuer, stored => stored with
         {
@@ -123,7 +124,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             Resource = resource,
             DpopKey = tokens.IsDpop ? dpop?.Export() : null,
         }));
-        Use(new(tokens, issuer, resource, tokens.IsDpop ? dpop : null, context.Time));
+        Use(new(tokens, issuer, resource, tokens.IsDpop ? dpop : null, context.Time) { Origin = origin });
     }
 
     /// <summary>Uses tokens without storing them.</summary>
@@ -252,11 +253,11 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             var server = await context.Discovery.FindServerAsync(issuer, isImplied: resource?.IsImplied ?? issuer == context.ServerName, _closing.Token);
             var form = OAuthContext.Form("refresh_token", stored.Resource, scope: null, ("refresh_token", refreshToken));
             var renewed = await context.Tokens.RequestAsync(server, client, form, ScopeSet.Parse(tokens.Scope), dpop, CancellationToken.None);
-            Keep(issuer, client, renewed with { RefreshToken = renewed.RefreshToken ?? refreshToken }, stored.Resource, dpop);
+            Keep(issuer, client, renewed with { RefreshToken = renewed.RefreshToken ?? refreshToken }, stored.Resource, dpop, CredentialOrigin.Renewed);
             LogRenewed(context.ServerName);
             return true;
         }
-        catch (OAuthException e) when (e.Failure != OAuthFailure.Temporary)
+        catch (OAuthException e) when (e.Failure is OAuthFailure.InvalidGrant or OAuthFailure.InvalidClient)
         {
             LogNotRenewed(context.ServerName, e.Message);
             context.Store.Write(context.Key, signIn.With(issuer, entry => entry with
@@ -266,6 +267,12 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
                 Client = e.Failure == OAuthFailure.InvalidClient ? null : entry.Client,
             }));
             Use(null);
+            return false;
+        }
+        catch (OAuthException e) when (e is { Failure: OAuthFailure.Unusable, Code: not null })
+        {
+            // The server refuses this way to renew; it has not said that the sign-in is over.
+            LogNotRenewed(context.ServerName, e.Message);
             return false;
         }
     }

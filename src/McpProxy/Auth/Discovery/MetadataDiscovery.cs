@@ -20,7 +20,8 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
     public async Task<ProtectedResource> FindResourceAsync(string? metadataUrl, CancellationToken cancellationToken)
     {
         OAuthException? failure = null;
-        foreach (var candidate in ResourceCandidates(metadataUrl).Distinct())
+        var named = Named(metadataUrl);
+        foreach (var candidate in ResourceCandidates(named).Distinct())
         {
             try
             {
@@ -31,9 +32,12 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
                 }
 
                 LogNothingThere(candidate.AbsoluteUri, (int)response.Status);
-                if ((int)response.Status >= 500)
+                if (IsTemporary(response) || candidate == named)
                 {
-                    failure ??= new(OAuthFailure.Temporary, $"{UpstreamHttpClient.Describe(candidate)} answered HTTP {(int)response.Status} when asked how it is protected");
+                    // A server that says where its metadata is has some, whatever is the matter with it now.
+                    failure ??= new(
+                        IsTemporary(response) ? OAuthFailure.Temporary : OAuthFailure.Unusable,
+                        $"{UpstreamHttpClient.Describe(candidate)} answered HTTP {(int)response.Status} when asked how {UpstreamHttpClient.Describe(server)} is protected");
                 }
             }
             catch (OAuthException e) when (e.Failure == OAuthFailure.Temporary)
@@ -79,7 +83,7 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
                 }
 
                 LogNothingThere(candidate.AbsoluteUri, (int)response.Status);
-                if ((int)response.Status >= 500)
+                if (IsTemporary(response))
                 {
                     failure ??= new(OAuthFailure.Temporary, $"the authorization server {issuer} answered HTTP {(int)response.Status} when asked for its metadata");
                 }
@@ -110,18 +114,30 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
         IsImplied = true,
     };
 
-    private IEnumerable<Uri> ResourceCandidates(string? metadataUrl)
+    /// <summary>Whether an answer says nothing about what is there: the server is overloaded or broken.</summary>
+    private static bool IsTemporary(OAuthResponse response) => (int)response.Status is >= 500 or 408 or 425 or 429;
+
+    private Uri? Named(string? metadataUrl)
     {
-        if (metadataUrl is not null)
+        if (metadataUrl is null)
         {
-            if (Uri.TryCreate(server, metadataUrl, out var named) && named.Scheme is "http" or "https")
-            {
-                yield return named;
-            }
-            else
-            {
-                LogNotUsable(metadataUrl);
-            }
+            return null;
+        }
+
+        if (Uri.TryCreate(server, metadataUrl, out var named) && named.Scheme is "http" or "https")
+        {
+            return named;
+        }
+
+        LogNotUsable(metadataUrl);
+        return null;
+    }
+
+    private IEnumerable<Uri> ResourceCandidates(Uri? named)
+    {
+        if (named is not null)
+        {
+            yield return named;
         }
 
         var path = server.GetComponents(UriComponents.Path, UriFormat.UriEscaped).TrimEnd('/');

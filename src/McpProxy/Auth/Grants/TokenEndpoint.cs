@@ -1,4 +1,3 @@
-using System.Net;
 using McpProxy.Auth.Clients;
 using McpProxy.Auth.Discovery;
 using McpProxy.Transports.Http;
@@ -105,11 +104,11 @@ internal sealed class TokenEndpoint(OAuthHttpClient http, ClientAuthentication a
         {
             "invalid_grant" => OAuthFailure.InvalidGrant,
             "invalid_client" => OAuthFailure.InvalidClient,
-            null when response.Status == HttpStatusCode.Unauthorized => OAuthFailure.InvalidClient,
             "temporarily_unavailable" or "server_error" or "slow_down" or "authorization_pending" => OAuthFailure.Temporary,
             not null when (int)response.Status < 500 => OAuthFailure.Unusable,
-            _ => response.Status is >= HttpStatusCode.InternalServerError or HttpStatusCode.TooManyRequests or HttpStatusCode.RequestTimeout
-                || response.IsSuccess ? OAuthFailure.Temporary : OAuthFailure.Unusable,
+
+            // Without a word about the grant it may be anything on the way, such as a gateway during a deployment.
+            _ => OAuthFailure.Temporary,
         };
         var said = OAuthErrors.Describe(response.Document)
             ?? (response.IsSuccess ? "an answer that is no JSON object" : $"HTTP {(int)response.Status}");

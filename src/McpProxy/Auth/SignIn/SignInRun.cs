@@ -174,6 +174,8 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
 
     private void Check(AuthorizationServer server)
     {
+        // All that will be needed, before a page opens.
+        _ = context.Http.Checked(server.TokenEndpoint ?? throw new OAuthException(OAuthFailure.Unusable, $"the metadata of the authorization server {server.Issuer} names no token endpoint"));
         if (context.Options.Grant == OAuthGrant.DeviceCode)
         {
             _ = server.DeviceAuthorizationEndpoint
@@ -181,8 +183,8 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
             return;
         }
 
-        _ = server.AuthorizationEndpoint
-            ?? throw new OAuthException(OAuthFailure.Unusable, $"the authorization server {server.Issuer} has no authorization endpoint; it may offer --device-code or --client-credentials");
+        _ = context.Http.Checked(server.AuthorizationEndpoint
+            ?? throw new OAuthException(OAuthFailure.Unusable, $"the authorization server {server.Issuer} has no authorization endpoint; it may offer --device-code or --client-credentials"));
         if (server.IsImplied || server.CodeChallengeMethods?.Contains("S256", StringComparer.Ordinal) == true)
         {
             return;
@@ -398,7 +400,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     private async Task KeepAsync(AuthorizationServer server, OAuthClient client, TokenSet tokens, string? resource, DpopKey? dpop, CancellationToken cancellationToken)
     {
         using var held = await context.LockAsync(StoreLock.Change, cancellationToken);
-        keeper.Keep(server.Issuer, client, tokens, resource, dpop);
+        keeper.Keep(server.Issuer, client, tokens, resource, dpop, CredentialOrigin.Granted);
     }
 
     /// <summary>Takes what the browser brings back, and shows how the sign-in ended once that is known.</summary>

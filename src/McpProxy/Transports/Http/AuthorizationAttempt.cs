@@ -14,7 +14,4 @@ internal sealed class AuthorizationAttempt
 
     /// <summary>How often it was sent again for a nonce alone.</summary>
     public int Nonces { get; set; }
-
-    /// <summary>Whether its present credentials were issued only now.</summary>
-    public bool IsFresh { get; set; }
 }
