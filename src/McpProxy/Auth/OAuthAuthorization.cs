@@ -26,6 +26,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_failureMemory = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_widenedMemory = TimeSpan.FromMinutes(10);
 
     private readonly OAuthContext _context;
     private readonly TokenKeeper _keeper;
@@ -34,13 +36,15 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _direct = new(1, 1);
-    private readonly HashSet<string> _widened = new(StringComparer.Ordinal);
+    private readonly List<(string Scope, DateTimeOffset At)> _widened = [];
     private SignInRun? _run;
     private Task<Outcome>? _work;
     private TaskCompletionSource _userIsAsked = new();
     private SignInPrompt? _prompt;
+    private bool _wasPrompted;
     private OAuthException? _refused;
     private DateTimeOffset _refusedAt;
+    private DateTimeOffset _failedAt;
     private string? _refusedFresh;
     private DateTimeOffset _refusedFreshAt;
 
@@ -56,6 +60,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     {
         /// <summary>There are new tokens.</summary>
         Done,
+
+        /// <summary>The user has been asked for the same often enough.</summary>
+        Final,
 
         /// <summary>The user has to sign in, and must not be asked on this occasion.</summary>
         NeedsUser,
@@ -112,47 +119,82 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     private bool MayCarryCredentials => _context.Server.Scheme == Uri.UriSchemeHttps || _context.Server.IsLoopback || _context.Options.AllowHttp;
 
-    public ValueTask<IRequestCredential?> CredentialAsync(CancellationToken cancellationToken)
+    public ValueTask<IRequestCredential?> CredentialAsync(RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var current = MayCarryCredentials ? _keeper.Current : null;
-        var isGood = !MayCarryCredentials || (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(_context.Time.GetUtcNow()));
-        return isGood ? new(current) : new(RenewedAsync(current, cancellationToken));
+        var now = Time.GetUtcNow();
+        var isGood = !MayCarryCredentials || (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(now));
+
+        // Without a way to renew, the server decides whether they are over: clocks differ.
+        if (isGood || (AsksUser && current!.Tokens.RefreshToken is null))
+        {
+            return new(current);
+        }
+
+        if (current?.Tokens.IsOver(now) == false)
+        {
+            // They serve while others are fetched.
+            _ = RenewOnceAsync(current);
+            return new(current);
+        }
+
+        return new(RenewedAsync(current, occasion, cancellationToken));
     }
 
-    /// <summary>What is to be used in place of tokens that are about to end.</summary>
-    private async Task<IRequestCredential?> RenewedAsync(AccessCredential? current, CancellationToken cancellationToken)
+    /// <summary>What is to be used in place of tokens that are about to end; null when the user has to sign in.</summary>
+    private async Task<IRequestCredential?> RenewedAsync(AccessCredential? current, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         try
         {
-            if (!AsksUser)
-            {
-                var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(metadataUrl: null, cancellationToken) : null;
-                await RequestDirectlyAsync(current, resource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, cancellationToken);
-            }
-            else if (current!.Tokens.RefreshToken is null)
-            {
-                // The server decides whether it is over: clocks differ.
-                return current;
-            }
-            else if (!await _keeper.RenewAsync(current.Tokens.AccessToken, resource: null, mayRefresh: true, cancellationToken))
-            {
-                return null;
-            }
-
-            return _keeper.Current;
+            return await RenewOnceAsync(current).WaitAsync(AsksUser ? PatienceOf(occasion) : Timeout.InfiniteTimeSpan, Time, cancellationToken) == Outcome.Done ? _keeper.Current : null;
         }
-        catch (OAuthException e) when (current is not null && !current.Tokens.IsOver(_context.Time.GetUtcNow()))
+        catch (TimeoutException)
         {
-            LogNotRenewed(e.Message);
-            return current;
+            throw new SignInException($"the sign-in to {_context.ServerName} is being renewed, which takes longer than usual", url: null);
         }
         catch (OAuthException e)
         {
-            throw new UpstreamHttpException($"the sign-in cannot be renewed: {e.Message}", requestWasSent: true);
+            throw new SignInException($"the sign-in to {_context.ServerName} cannot be renewed: {e.Message}", url: null, mayRetry: e.Failure == OAuthFailure.Temporary);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
             throw Defect(e);
+        }
+    }
+
+    /// <summary>Renews tokens, once for all who wait for it; what has just failed for reasons that pass is not tried again at once.</summary>
+    private Task<Outcome> RenewOnceAsync(AccessCredential? current)
+    {
+        lock (_gate)
+        {
+            if (_work is { IsFaulted: true } && Time.GetUtcNow() - _failedAt < s_failureMemory)
+            {
+                return _work;
+            }
+        }
+
+        return Begin(() => RenewAsync(current));
+    }
+
+    private async Task<Outcome> RenewAsync(AccessCredential? current)
+    {
+        await Task.Yield();
+        try
+        {
+            if (AsksUser)
+            {
+                return await _keeper.RenewAsync(current?.Tokens.AccessToken, resource: null, mayRefresh: true, _closing.Token) ? Outcome.Done : Outcome.NeedsUser;
+            }
+
+            var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(metadataUrl: null, _closing.Token) : null;
+            await RequestDirectlyAsync(current, resource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, _closing.Token);
+            return Outcome.Done;
+        }
+        catch (OAuthException e)
+        {
+            LogNotRenewed(e.Message);
+            _failedAt = Time.GetUtcNow();
+            throw;
         }
     }
 
@@ -220,15 +262,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
-        try
-        {
-            await (SignInUnderWay ?? Task.CompletedTask);
-        }
-        catch (Exception e) when (e is OAuthException or OperationCanceledException)
-        {
-            // Its end was all that was waited for.
-        }
-
+        await (SignInUnderWay ?? Task.CompletedTask).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         await _keeper.DisposeAsync();
         _direct.Dispose();
         _closing.Dispose();
@@ -263,14 +297,11 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
         if (AsksUser)
         {
-            await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
-        }
-        else
-        {
-            var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
-            await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
+            return await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
         }
 
+        var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
+        await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
         return true;
     }
 
@@ -288,40 +319,36 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
 
         var scope = used.Tokens.Scope.Union(challenge.Scope);
-        if (used.Tokens.Scope.Covers(challenge.Scope) || !MayWiden(challenge.Scope))
+        if (used.Tokens.Scope.Covers(challenge.Scope))
         {
             // What was asked for has been asked for: asking again would give the same.
             return false;
         }
 
-        LogSteppingUp(_context.ServerName, challenge.Scope);
         if (AsksUser)
         {
-            await WaitAsync(used, challenge, scope, attempt, occasion, cancellationToken);
-        }
-        else
-        {
-            var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
-            await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
+            return await WaitAsync(used, challenge, scope, attempt, occasion, cancellationToken);
         }
 
+        var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
+        await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
         return true;
     }
 
     /// <summary>Bounds how often the user is asked for the same scopes, over all requests.</summary>
     private bool MayWiden(ScopeSet scope)
     {
+        var now = Time.GetUtcNow();
         lock (_gate)
         {
-            for (var i = 1; i <= MaxStepUps; i++)
+            _widened.RemoveAll(entry => now - entry.At > s_widenedMemory);
+            if (_widened.Count(entry => entry.Scope == scope.ToString()) == MaxStepUps)
             {
-                if (_widened.Add($"{scope} #{i}"))
-                {
-                    return true;
-                }
+                return false;
             }
 
-            return false;
+            _widened.Add((scope.ToString(), now));
+            return true;
         }
     }
 
@@ -367,21 +394,22 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <param name="cancellationToken">Stops waiting.</param>
     /// <exception cref="SignInException">They have not yet, or must not be asked now.</exception>
     /// <exception cref="OAuthException">It did not work.</exception>
-    private async Task WaitAsync(
+    /// <returns>False when the server's word is final.</returns>
+    private async Task<bool> WaitAsync(
         AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, AuthorizationAttempt attempt, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var started = Time.GetTimestamp();
-        var patience = occasion == RequestOccasion.Introduction && Options.RequestWait > s_introductionWait ? s_introductionWait : Options.RequestWait;
+        var patience = PatienceOf(occasion);
         while (true)
         {
-            var work = Reauthorize(used, challenge, widened, attempt.Patience.IsCancellationRequested ? RequestOccasion.Background : occasion);
+            var work = Begin(() => ReauthorizeAsync(used, challenge, widened, attempt.Patience.IsCancellationRequested ? RequestOccasion.Background : occasion));
             try
             {
                 var left = patience - Time.GetElapsedTime(started);
                 var outcome = await WhileSomebodyCaresAsync(work, attempt.Patience, cancellationToken).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
-                if (outcome == Outcome.Done)
+                if (outcome != Outcome.NeedsUser)
                 {
-                    return;
+                    return outcome == Outcome.Done;
                 }
             }
             catch (TimeoutException)
@@ -426,15 +454,18 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
     }
 
+    private TimeSpan PatienceOf(RequestOccasion occasion) =>
+        occasion == RequestOccasion.Introduction && Options.RequestWait > s_introductionWait ? s_introductionWait : Options.RequestWait;
+
     /// <summary>Begins to see to better tokens, or joins those who have begun.</summary>
-    private Task<Outcome> Reauthorize(AccessCredential? used, AuthenticationChallenge? challenge, ScopeSet? widened, RequestOccasion occasion)
+    private Task<Outcome> Begin(Func<Task<Outcome>> work)
     {
         lock (_gate)
         {
             if (_work is not { IsCompleted: false })
             {
                 _userIsAsked = new(TaskCreationOptions.RunContinuationsAsynchronously);
-                _work = ReauthorizeAsync(used, challenge, widened, occasion);
+                _work = work();
             }
 
             return _work;
@@ -459,17 +490,33 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 return Outcome.NeedsUser;
             }
 
-            var need = new SignInNeed(resource, widened ?? challenge?.Scope ?? ScopeSet.None, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
+            if (widened is not null)
+            {
+                if (!MayWiden(challenge!.Scope))
+                {
+                    return Outcome.Final;
+                }
+
+                LogSteppingUp(_context.ServerName, challenge.Scope);
+            }
+
+            var scope = widened ?? (Options.Scope is { } own ? ScopeSet.Parse(own) : challenge?.Scope ?? ScopeSet.None);
+            var need = new SignInNeed(resource, scope, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
             await SignInAsync(need);
             return Outcome.Done;
+        }
+        catch (Exception e) when (e is not (OAuthException or OperationCanceledException))
+        {
+            LogDefect(e, _context.ServerName);
+            throw new OAuthException(OAuthFailure.Unusable, "the reason lies in this program (its log has more)");
         }
         catch (OAuthException e)
         {
             LogSignInFailed(_context.ServerName, e.Message);
             lock (_gate)
             {
-                // What is temporary may be tried again at once; a person is not asked again for nothing.
-                _refused = e.Failure == OAuthFailure.Temporary ? null : e;
+                // What is temporary may be tried again at once; but no person is asked again for nothing.
+                _refused = e.Failure == OAuthFailure.Temporary && !_wasPrompted ? null : e;
                 _refusedAt = Time.GetUtcNow();
             }
 
@@ -483,6 +530,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         lock (_gate)
         {
             _refused = null;
+            _wasPrompted = false;
             _run = run;
             _userIsAsked.TrySetResult();
         }
@@ -513,6 +561,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         lock (_gate)
         {
             _prompt = prompt;
+            _wasPrompted = true;
         }
 
         Prompted?.Invoke(prompt);

@@ -41,12 +41,13 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     /// <summary>Takes over what another process has stored since.</summary>
     /// <param name="refused">The access token that is of no use; null for none.</param>
     /// <param name="needed">The scopes that the tokens must have been requested with.</param>
+    /// <param name="isNew">Whether it can only be new, so that its end by this machine's clock does not count.</param>
     /// <returns>Whether there is something else that can be used.</returns>
-    public bool TryReload(string? refused, ScopeSet needed)
+    public bool TryReload(string? refused, ScopeSet needed, bool isNew = false)
     {
         var signIn = context.Store.Read(context.Key);
         if (signIn.Current?.Tokens is not { } tokens || tokens.AccessToken == refused || !context.Accepts(tokens)
-            || !ScopeSet.Parse(tokens.Scope).Covers(needed) || tokens.ToTokens().IsOver(context.Time.GetUtcNow()))
+            || !ScopeSet.Parse(tokens.Scope).Covers(needed) || (!isNew && tokens.ToTokens().IsOver(context.Time.GetUtcNow())))
         {
             return false;
         }

@@ -5,16 +5,31 @@ namespace McpProxy.EndToEnd.Tests.OAuth;
 /// <summary>Signing in and out by hand.</summary>
 public sealed class CommandTests(ITestOutputHelper output) : OAuthTest(output)
 {
-    [Fact]
-    public async Task Login_signs_in_beforehand()
+    [Theory]
+    [InlineData(Transport.StreamableHttp)]
+    [InlineData(Transport.Sse)]
+    public async Task Login_signs_in_beforehand(Transport upstream)
     {
         Browser.SignInAtOnce();
 
-        var login = Run(["login", Url]);
+        var login = Run(["login", Server.At(upstream)]);
 
         (await login.ExitAsync()).ShouldBe(0);
         login.Errors.Lines.ShouldContain(line => Browser.HasUrl(line));
+        var session = Start(Era.Legacy, Server.At(upstream), null);
+        await session.IntroduceAsync();
+        (await session.CallAsync("echo", "x")).ShouldBe("x");
+        ShouldHaveSignedInOnce();
+    }
+
+    [Fact]
+    public async Task Login_of_somebody_who_is_signed_in_asks_nothing()
+    {
+        Browser.SignInAtOnce();
         await SignInBeforehandAsync();
+
+        (await Run(["login", Url]).ExitAsync()).ShouldBe(0);
+
         ShouldHaveSignedInOnce();
     }
 

@@ -34,30 +34,84 @@ public sealed class ManyProcessesTests(ITestOutputHelper output) : OAuthTest(out
         ShouldHaveSignedInOnce();
     }
 
-    [Fact]
-    public async Task Death_of_the_one_that_opened_the_page_stops_nobody()
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task End_of_the_one_that_opened_the_page_stops_nobody(bool isViolent)
     {
-        var sessions = StartMany(3);
-        await Task.WhenAll(sessions.Select(session => session.IntroduceAsync()));
-        var calls = await Task.WhenAll(sessions.Select(session => session.SendCallAsync("echo", "alive")));
-        var page = await Browser.Pages.FirstAsync("the sign-in page");
-        var leader = sessions.FindIndex(session => session.Proxy.Id == page.OpenedBy);
-        leader.ShouldBeGreaterThanOrEqualTo(0, "the page was opened by one of them");
+        var (leader, others) = await StartSignInAsync(3);
+        var page = Browser.Pages.All.Single();
 
-        sessions[leader].Proxy.Kill();
-        await PosixSignals.GoneAsync(page.OpenedBy, "the one that opened the page");
+        await EndAsync(leader, isViolent);
         var visit = await Browser.FollowPatientlyAsync(await Browser.ApproveAsync(page.Url));
 
         visit.Status.ShouldBe(HttpStatusCode.OK);
-        for (var i = 0; i < sessions.Count; i++)
+        foreach (var (session, call) in others)
         {
-            if (i != leader)
-            {
-                StdioSession.TextOf(await sessions[i].AnswerAsync(calls[i])).ShouldBe("alive");
-            }
+            StdioSession.TextOf(await session.AnswerAsync(call)).ShouldBe("alive");
         }
 
         ShouldHaveSignedInOnce();
+    }
+
+    [Fact]
+    public async Task Death_in_the_middle_of_the_exchange_costs_one_page_more()
+    {
+        var (leader, others) = await StartSignInAsync(3);
+        Authorization.Misbehavior[Endpoint.Token] = Faults.Silence;
+        var code = await Browser.ApproveAsync(Browser.Pages.All.Single().Url);
+        var visit = Browser.FollowAsync(code);
+        await Authorization.ArrivedAsync(Endpoint.Token);
+
+        // The code is spent: whoever goes on has to ask for another.
+        await EndAsync(leader, isViolent: true);
+        await Should.ThrowAsync<HttpRequestException>(() => visit);
+        Authorization.Misbehavior.Clear();
+        await Browser.Pages.ManyAsync(2, "another page");
+        Browser.SignInAtOnce();
+
+        foreach (var (session, call) in others)
+        {
+            StdioSession.TextOf(await session.AnswerAsync(call)).ShouldBe("alive");
+        }
+
+        Browser.Opened.ShouldBe(2);
+        Authorization.To(Endpoint.Registration).Count.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task Death_in_the_middle_of_a_refresh_leaves_nothing_locked()
+    {
+        Browser.SignInAtOnce();
+        await SignInBeforehandAsync();
+        Authorization.ExpireAccessTokens();
+        Authorization.Misbehavior[Endpoint.Token] = Faults.Silence;
+        var dying = Start();
+        await dying.SendInitializeAsync();
+        await Authorization.ArrivedAsync(Endpoint.Token, 2);
+
+        await EndAsync(dying, isViolent: true);
+        Authorization.Misbehavior.Clear();
+
+        await SignInBeforehandAsync();
+        ShouldHaveSignedInOnce();
+    }
+
+    [Fact]
+    public async Task Refusal_is_everybodys()
+    {
+        Authorization.Refusal = "access_denied";
+        var (leader, others) = await StartSignInAsync(3);
+
+        await Browser.SignInAsync(Browser.Pages.All.Single().Url);
+
+        foreach (var (session, call) in others)
+        {
+            StdioSession.ErrorOf(await session.AnswerAsync(call))["message"]!.GetValue<string>().ShouldContain("denied");
+        }
+
+        await leader.EndAsync();
+        Browser.Opened.ShouldBe(1, "a user who said no is not asked by the next one");
     }
 
     [Fact]
@@ -136,6 +190,30 @@ public sealed class ManyProcessesTests(ITestOutputHelper output) : OAuthTest(out
         Browser.Opened.ShouldBe(2);
         Authorization.TokenRequests("refresh_token").Count.ShouldBe(1);
         Authorization.To(Endpoint.Registration).Count.ShouldBe(1);
+    }
+
+    /// <summary>Starts some that all want to call a tool, while nobody signs in.</summary>
+    /// <returns>The one that opened the page; the others, and their calls.</returns>
+    private async Task<(StdioSession Leader, IReadOnlyList<(StdioSession Session, int Call)> Others)> StartSignInAsync(int count)
+    {
+        var sessions = Enumerable.Range(0, count).Select(_ => Start("--auth-wait", "120")).ToList();
+        await Task.WhenAll(sessions.Select(session => session.IntroduceAsync()));
+        var calls = await Task.WhenAll(sessions.Select(session => session.SendCallAsync("echo", "alive")));
+        var page = await Browser.Pages.FirstAsync("the sign-in page");
+        var leader = sessions.SingleOrDefault(session => session.Proxy.Id == page.OpenedBy) ?? throw new InvalidOperationException("none of them opened the page");
+        return (leader, [.. sessions.Zip(calls).Where(pair => pair.First != leader)]);
+    }
+
+    private static async Task EndAsync(StdioSession session, bool isViolent)
+    {
+        if (!isViolent)
+        {
+            await session.EndAsync();
+            return;
+        }
+
+        session.Proxy.Kill();
+        await PosixSignals.GoneAsync(session.Proxy.Id, "the one that was killed");
     }
 
     private List<StdioSession> StartMany(int count) => [.. Enumerable.Range(0, count).Select(_ => Start())];

@@ -61,6 +61,7 @@ public sealed class SecretTests(ITestOutputHelper output) : OAuthTest(output)
     [InlineData("variable")]
     [InlineData("expansion")]
     [InlineData("file")]
+    [InlineData("argument")]
     public async Task Nothing_secret_is_in_the_list_of_processes(string place)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "needs /proc");
@@ -68,10 +69,11 @@ public sealed class SecretTests(ITestOutputHelper output) : OAuthTest(output)
         string[] words = place switch
         {
             "variable" => [],
+            "argument" => ["--client-secret", Secret],
             "expansion" => ["--client-secret", "${MCP_PROXY_CLIENT_SECRET}"],
             _ => ["--client-secret", $"@{Write("secret.txt", Secret)}"],
         };
-        var session = Start(Era.Legacy, Url, place == "file" ? null : With("MCP_PROXY_CLIENT_SECRET", Secret), [.. words, "--client-credentials", "--client-id", "svc"]);
+        var session = Start(Era.Legacy, Url, place is "file" or "argument" ? null : With("MCP_PROXY_CLIENT_SECRET", Secret), [.. words, "--client-credentials", "--client-id", "svc"]);
         await session.IntroduceAsync();
         await session.CallAsync("echo", "x");
 
@@ -82,7 +84,7 @@ public sealed class SecretTests(ITestOutputHelper output) : OAuthTest(output)
     }
 
     [Fact]
-    public async Task Token_does_not_go_to_another_origin()
+    public async Task Token_goes_into_the_header_of_requests_to_the_server_alone()
     {
         Browser.SignInAtOnce();
         var session = Start();
@@ -91,6 +93,7 @@ public sealed class SecretTests(ITestOutputHelper output) : OAuthTest(output)
 
         Authorization.Requests.All.ShouldAllBe(request => request.Bearer == null);
         Server.Requests.Where(request => request.Path.StartsWith("/.well-known", StringComparison.Ordinal)).ShouldAllBe(request => request.Bearer == null);
+        Server.Requests.All.ShouldAllBe(request => !Authorization.Secrets.Any(secret => request.ToString().Contains(secret, StringComparison.Ordinal)));
     }
 
     private void ShouldHideSecrets(StdioSession session)

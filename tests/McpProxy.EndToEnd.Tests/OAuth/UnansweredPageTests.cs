@@ -1,5 +1,8 @@
 using System.Text.Json.Nodes;
+using McpProxy.EndToEnd.Tests.Clients;
 using McpProxy.EndToEnd.Tests.OAuth.Servers;
+using ModelContextProtocol;
+using ModelContextProtocol.Protocol;
 
 namespace McpProxy.EndToEnd.Tests.OAuth;
 
@@ -48,6 +51,27 @@ public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(ou
         tools.Select(tool => tool!["name"]!.GetValue<string>()).ShouldContain("echo");
         ShouldHaveSignedInOnce();
         Server.Entered.Count(request => request.Body.Contains("\"initialize\"", StringComparison.Ordinal)).ShouldBe(1, "the server was introduced to the client after all");
+    }
+
+    [Theory]
+    [InlineData(Transport.StreamableHttp)]
+    [InlineData(Transport.Sse)]
+    public async Task Client_over_http_is_told_the_same(Transport downstream)
+    {
+        var proxy = Run(["--debug", "--port", "0", "--auth-wait", "1", Url]);
+        var client = Own(await TestClient.ConnectAsync(TestClient.Http(await proxy.ListeningAsync(downstream), downstream), "2025-11-25"));
+        var page = (await Browser.Pages.FirstAsync("the sign-in page")).Url;
+
+        var error = await Should.ThrowAsync<McpException>(() => client.TextAsync("echo", new { text = "x" }));
+
+        Browser.UrlIn(error.Message).ShouldBe(page);
+        (await client.NotificationAsync(NotificationMethods.LoggingMessageNotification, parameters => Browser.HasUrl(parameters!["data"]!.ToString()))).ShouldNotBeNull();
+
+        await Browser.SignInAsync(page);
+
+        await client.NotificationAsync(NotificationMethods.ToolListChangedNotification, _ => true);
+        (await client.TextAsync("echo", new { text = "x" })).ShouldBe("x");
+        ShouldHaveSignedInOnce();
     }
 
     [Fact]

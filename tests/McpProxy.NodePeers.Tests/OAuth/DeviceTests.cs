@@ -87,7 +87,7 @@ public sealed partial class DeviceTests(Chromium chromium)
         await page.Page.GetByRole(AriaRole.Button, new() { Name = "[ Abort ]" }).ClickAsync();
 
         (await login.ExitAsync()).ShouldBe(1);
-        await login.ErrorLineAsync("access_denied");
+        await login.ErrorLineAsync("the sign-in was refused");
     }
 
     private static string Address(string line) => UrlPattern().Match(line).Value;

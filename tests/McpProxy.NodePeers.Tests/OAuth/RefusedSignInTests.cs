@@ -101,7 +101,8 @@ public sealed class RefusedSignInTests(Chromium chromium)
         await page.LogInAsync("ada");
         var address = await page.InterceptAsync(page.ConsentAsync);
 
-        var end = await page.VisitAsync(address.Replace(Uri.EscapeDataString(scene.Server.Issuer), "https%3A%2F%2Fattacker.example", StringComparison.Ordinal));
+        var next = await UserPage.OpenAsync(scene, "about:blank");
+        var end = await next.VisitAsync(address.Replace(Uri.EscapeDataString(scene.Server.Issuer), "https%3A%2F%2Fattacker.example", StringComparison.Ordinal));
 
         end.Text.ShouldNotContain("signed in", Case.Insensitive);
         (await scene.Server.SeenAsync()).TokenRequests.ShouldBeEmpty();

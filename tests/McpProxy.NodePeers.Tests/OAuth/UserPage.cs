@@ -1,3 +1,4 @@
+using McpProxy.NodePeers.Tests.Scenery;
 using Microsoft.Playwright;
 
 namespace McpProxy.NodePeers.Tests.OAuth;
@@ -5,6 +6,8 @@ namespace McpProxy.NodePeers.Tests.OAuth;
 /// <summary>The user at a page of the browser.</summary>
 internal sealed class UserPage
 {
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
     private readonly List<string> _requests = [];
     private readonly List<(string Where, string What)> _complaints = [];
 
@@ -49,19 +52,22 @@ internal sealed class UserPage
         return await ArriveAsync(response);
     }
 
-    /// <summary>Does what leads back to the proxy, but keeps the browser from going there.</summary>
+    /// <summary>Does what leads back to the proxy, but keeps the browser from going there, as on another machine.</summary>
     /// <returns>The address that it would have opened.</returns>
     public async Task<string> InterceptAsync(Func<Task> act)
     {
+        // Routes of Playwright do not see redirections.
+        var session = await Page.Context.NewCDPSessionAsync(Page);
         var address = new TaskCompletionSource<string>(TaskCreationOptions.RunContinuationsAsynchronously);
-        await Page.RouteAsync("**/oauth/callback?*", async route =>
+        session.Event("Fetch.requestPaused").OnEvent += (_, paused) =>
         {
-            address.TrySetResult(route.Request.Url);
-            await route.AbortAsync();
-        });
+            _ = session.SendAsync("Fetch.failRequest", Arguments(("requestId", paused!.Value.Text("requestId")), ("errorReason", "ConnectionRefused")));
+            address.TrySetResult(paused.Value.GetProperty("request").Text("url"));
+        };
+        await session.SendAsync("Fetch.enable", Arguments(("patterns", new[] { new { urlPattern = "*/oauth/callback?*" } })));
         await act();
-        var intercepted = await address.Task;
-        await Page.UnrouteAllAsync();
+        var intercepted = await address.Task.WaitAsync(s_patience);
+        await session.SendAsync("Fetch.disable");
         return intercepted;
     }
 
@@ -83,6 +89,17 @@ internal sealed class UserPage
             await Page.ContentAsync(),
             [.. _requests.Skip(index + 1).Where(url => !url.StartsWith(origin, StringComparison.Ordinal) && !url.StartsWith("data:", StringComparison.Ordinal))],
             [.. _complaints.Where(complaint => complaint.Where.StartsWith(origin, StringComparison.Ordinal) && !IsStatus(complaint.What)).Select(complaint => complaint.What)]);
+    }
+
+    private static Dictionary<string, object> Arguments(params ReadOnlySpan<(string Name, object Value)> arguments)
+    {
+        var named = new Dictionary<string, object>(StringComparer.Ordinal);
+        foreach (var (name, value) in arguments)
+        {
+            named.Add(name, value);
+        }
+
+        return named;
     }
 
     private static bool IsStatus(string complaint) => complaint.StartsWith("Failed to load resource: the server responded with a status of 4", StringComparison.Ordinal);

@@ -38,7 +38,7 @@ internal sealed partial class ClientRegistrar(OAuthHttpClient http, OAuthOptions
             AuthMethod = document.String("token_endpoint_auth_method") ?? (string.IsNullOrEmpty(secret) ? "none" : null),
             RedirectUris = document.Strings("redirect_uris") is { Count: > 0 } uris ? uris : redirectUri is null ? [] : [redirectUri],
             Issuer = server.Issuer,
-            SecretExpiresAt = secret is not null && expires is > 0 ? DateTimeOffset.FromUnixTimeSeconds(expires.Value) : null,
+            SecretExpiresAt = secret is not null && expires is > 0 ? UnixTime.FromSeconds(expires) : null,
             IsRegistered = true,
         };
     }

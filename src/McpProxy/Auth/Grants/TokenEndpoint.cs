@@ -37,7 +37,9 @@ internal sealed class TokenEndpoint(OAuthHttpClient http, ClientAuthentication a
             IsDpop = isDpop,
             RefreshToken = document.String("refresh_token") is { Length: > 0 } refresh ? refresh : null,
             ObtainedAt = now,
-            ExpiresAt = document.Number("expires_in") is { } seconds ? now + TimeSpan.FromSeconds(Math.Clamp(seconds, 0, int.MaxValue)) : null,
+
+            // Some servers write 0 for "never".
+            ExpiresAt = document.Number("expires_in") is > 0 and var seconds ? now + TimeSpan.FromSeconds(Math.Min(seconds, int.MaxValue)) : null,
             Scope = asked.Union(ScopeSet.Parse(document.String("scope"))),
             ClientId = client.Id,
         };

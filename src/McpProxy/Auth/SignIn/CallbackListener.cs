@@ -161,7 +161,8 @@ internal sealed partial class CallbackListener : IAsyncDisposable
             var response = head is null
                 ? CallbackPage.Response(400, "This is no request", "The proxy did not understand the request.", isGood: false)
                 : await RespondAsync(head);
-            await stream.WriteAsync(response, timeout.Token);
+            using var writing = new CancellationTokenSource(s_readTimeout);
+            await stream.WriteAsync(response, writing.Token);
             connection.Shutdown(SocketShutdown.Send);
 
             // Until the browser has read the page: closing earlier could take it away again.

@@ -259,7 +259,7 @@ internal sealed partial class SignInFront : IConnection
                     _stage = Stage.Local;
                 }
 
-                if (answer.ErrorCode() != JsonRpcErrorCode.SignInNeeded || _authorization.SignInUnderWay is not { IsFaulted: false })
+                if (answer.ErrorCode() != JsonRpcErrorCode.SignInNeeded || _authorization.SignInUnderWay is not { IsFaulted: false } next || next == signIn)
                 {
                     LogNotIntroduced(_serverName);
                     Refuse(new(JsonMembers.AsString(JsonMembers.Find(answer.Utf8, "error"u8, "message"u8)) ?? "the server refused the client", url: null));

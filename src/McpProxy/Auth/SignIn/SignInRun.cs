@@ -34,7 +34,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         using (held)
         {
             // Another process may have finished between our last look and the lock.
-            if (keeper.TryReload(need.Refused, need.Scope))
+            if (keeper.TryReload(need.Refused, need.Scope, isNew: true))
             {
                 return;
             }
@@ -106,7 +106,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
                 return (held, followed);
             }
 
-            if (keeper.TryReload(need.Refused, need.Scope))
+            if (keeper.TryReload(need.Refused, need.Scope, isNew: true))
             {
                 return (null, followed);
             }
@@ -200,17 +200,11 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         throw new OAuthException(OAuthFailure.Unusable, $"the authorization server {server.Issuer} does not say that it supports PKCE with S256, without which a sign-in is not safe; its owner has to correct that, or to give you a client id (--client-id)");
     }
 
-    /// <summary>The scopes to ask for: the user's, else those that the request needs, else those for basic use, else none.</summary>
+    /// <summary>The scopes to ask for; <c>offline_access</c> among them where it is offered, unless the user said which they want.</summary>
     private ScopeSet ScopeFor(AuthorizationServer server)
     {
-        var given = ScopeSet.Parse(context.Options.Scope);
-        if (!given.IsEmpty)
-        {
-            return given.Union(need.Scope.Covers(given) ? need.Scope : ScopeSet.None);
-        }
-
         var scope = need.Scope.IsEmpty ? need.Resource.ScopesSupported ?? ScopeSet.None : need.Scope;
-        return server.ScopesSupported.Contains("offline_access") ? scope.Union(ScopeSet.Of(["offline_access"])) : scope;
+        return context.Options.Scope is null && server.ScopesSupported.Contains("offline_access") ? scope.Union(ScopeSet.Of(["offline_access"])) : scope;
     }
 
     private DpopKey? NewDpopKey(AuthorizationServer server)
@@ -229,7 +223,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     {
         var client = ClientFor(server);
         var earlier = context.Store.ReadFlow(context.Key);
-        await using var listener = Listen(client, earlier, out var address);
+        await using var listener = Listen(server, client, earlier, out var address);
         if (client is null || (client.IsRegistered && !client.RedirectUris.Contains(address.Uri, StringComparer.Ordinal)))
         {
             client = await context.Registrar.RegisterAsync(server, address.Uri, cancellationToken);
@@ -300,18 +294,19 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     }
 
     /// <summary>Listens where the browser will come back to: where a sign-in that goes on said, where the client is registered, or where it always is for this server.</summary>
-    private CallbackListener Listen(OAuthClient? client, StoredFlow? earlier, out RedirectAddress address)
+    private CallbackListener Listen(AuthorizationServer server, OAuthClient? client, StoredFlow? earlier, out RedirectAddress address)
     {
         var options = context.Options;
-        var registered = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>()
-            .FirstOrDefault(uri => (options.CallbackPort ?? uri.Port) == uri.Port && (options.CallbackHost ?? uri.Host) == uri.Host && (options.CallbackPath ?? uri.Path) == uri.Path);
+        var registered = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().FirstOrDefault(IsWanted);
         const int FirstPort = 3335;
         const int Ports = 45816;
         var usual = registered
             ?? new(options.CallbackHost ?? "localhost", options.CallbackPort ?? (int)(FirstPort + (context.Key.Number % Ports)), options.CallbackPath ?? RedirectAddress.DefaultPath);
-        RedirectAddress[] candidates = earlier?.RedirectUri is { } uri && RedirectAddress.TryParse(uri) is { } before && (options.CallbackPort ?? before.Port) == before.Port
-            ? [before, usual]
-            : [usual];
+
+        // A sign-in to go on with ends where it said that it would.
+        var before = earlier?.RedirectUri is { } uri && client is not null && IsYoung(earlier) && earlier.Issuer == server.Issuer && earlier.ClientId == client.Id
+            && (client.RedirectUris.Count == 0 || client.RedirectUris.Contains(uri, StringComparer.Ordinal)) ? RedirectAddress.TryParse(uri) : null;
+        RedirectAddress[] candidates = before is not null && IsWanted(before) ? [before, usual] : [usual];
         foreach (var candidate in candidates)
         {
             if (CallbackListener.TryStart(candidate, AnswerBrowserAsync, context.Logger) is { } listener)
@@ -335,11 +330,16 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         LogOtherPort(usual.Port, address.Port);
         return CallbackListener.TryStart(address, AnswerBrowserAsync, context.Logger)
             ?? throw new OAuthException(OAuthFailure.Temporary, "no port could be had for the browser to come back to");
+
+        bool IsWanted(RedirectAddress candidate) =>
+            (options.CallbackPort ?? candidate.Port) == candidate.Port && (options.CallbackHost ?? candidate.Host) == candidate.Host && (options.CallbackPath ?? candidate.Path) == candidate.Path;
     }
+
+    private bool IsYoung(StoredFlow flow) => UnixTime.FromMilliseconds(flow.StartedAt) + context.Options.SignInTimeout > context.Time.GetUtcNow();
 
     private bool IsSame(StoredFlow flow, AuthorizationServer server, OAuthClient client, ScopeSet scope, string? resource, string? redirectUri) =>
         flow.Issuer == server.Issuer && flow.ClientId == client.Id && flow.Scope == scope.ToParameter() && flow.Resource == resource && flow.RedirectUri == redirectUri
-        && DateTimeOffset.FromUnixTimeMilliseconds(flow.StartedAt) + context.Options.SignInTimeout > context.Time.GetUtcNow()
+        && IsYoung(flow)
         && (redirectUri is null || flow is { State: not null, Verifier: not null });
 
     private void Show(StoredFlow flow, bool open, CancellationToken cancellationToken)

@@ -94,12 +94,22 @@ internal sealed partial class McpRemoteStore(string root, ILogger logger)
     }
 
     /// <summary>The folders of its releases: the one without a version first, then the newest.</summary>
-    private IEnumerable<string> Folders() =>
-        Directory.EnumerateDirectories(root, "mcp-remote-*")
-            .Select(path => (Path: path, Name: Path.GetFileName(path)["mcp-remote-".Length..]))
-            .OrderByDescending(folder => folder.Name == "v1")
-            .ThenByDescending(folder => Version.TryParse(folder.Name.Split('-')[0], out var version) ? version : new Version(0, 0))
-            .Select(folder => folder.Path);
+    private List<string> Folders()
+    {
+        try
+        {
+            return [.. Directory.EnumerateDirectories(root, "mcp-remote-*")
+                .Select(path => (Path: path, Name: Path.GetFileName(path)["mcp-remote-".Length..]))
+                .OrderByDescending(folder => folder.Name == "v1")
+                .ThenByDescending(folder => Version.TryParse(folder.Name.Split('-')[0], out var version) ? version : new Version(0, 0))
+                .Select(folder => folder.Path)];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            LogUnreadable(root, e.Message);
+            return [];
+        }
+    }
 
     private static StoredTokens Tokens(OAuthDocument document, string accessToken, string clientId, DateTime written)
     {

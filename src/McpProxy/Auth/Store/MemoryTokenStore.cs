@@ -8,11 +8,14 @@ internal sealed class MemoryTokenStore : ITokenStore
     private readonly Dictionary<StoreKey, StoredFlow> _flows = [];
     private readonly HashSet<(StoreKey Key, StoreLock Kind)> _locked = [];
 
-    public StoredSignIn Read(StoreKey key)
+    public StoredSignIn Read(StoreKey key) => Find(key) ?? StoredSignIn.For(key);
+
+    /// <summary>What is stored for a key; null when nothing is.</summary>
+    public StoredSignIn? Find(StoreKey key)
     {
         lock (_gate)
         {
-            return _signIns.GetValueOrDefault(key) ?? StoredSignIn.For(key);
+            return _signIns.GetValueOrDefault(key);
         }
     }
 

@@ -2,15 +2,15 @@ using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Auth.Store;
 
-/// <summary>A store that goes on in memory when its files cannot be written: the sign-in at hand must not fail for that.</summary>
+/// <summary>A store that goes on in memory when its files cannot be written: neither the sign-in at hand nor what can be read must be lost for that.</summary>
 internal sealed partial class SafeTokenStore(ITokenStore files, ILogger logger) : ITokenStore
 {
     private readonly MemoryTokenStore _memory = new();
     private volatile bool _isBroken;
 
-    public StoredSignIn Read(StoreKey key) => Current.Read(key);
+    public StoredSignIn Read(StoreKey key) => (_isBroken ? _memory.Find(key) : null) ?? files.Read(key);
 
-    public StoredFlow? ReadFlow(StoreKey key) => Current.ReadFlow(key);
+    public StoredFlow? ReadFlow(StoreKey key) => _isBroken ? _memory.ReadFlow(key) : files.ReadFlow(key);
 
     public void Write(StoreKey key, StoredSignIn signIn) => Try(store => store.Write(key, signIn));
 
@@ -22,8 +22,6 @@ internal sealed partial class SafeTokenStore(ITokenStore files, ILogger logger) 
         Try(store => held = store.TryLock(key, kind));
         return held;
     }
-
-    private ITokenStore Current => _isBroken ? _memory : files;
 
     private void Try(Action<ITokenStore> act)
     {

@@ -30,7 +30,7 @@ internal sealed record StoredClient
         AuthMethod = TokenEndpointAuthMethod,
         RedirectUris = RedirectUris,
         Issuer = issuer,
-        SecretExpiresAt = ClientSecretExpiresAt is { } seconds ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null,
+        SecretExpiresAt = UnixTime.FromSeconds(ClientSecretExpiresAt),
         IsRegistered = true,
     };
 }

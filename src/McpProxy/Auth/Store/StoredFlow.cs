@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace McpProxy.Auth.Store;
 
 /// <summary>A sign-in that is under way, so that another process can finish it when this one dies.</summary>
@@ -36,4 +38,11 @@ internal sealed record StoredFlow
 
     /// <summary>Why the sign-in ended without a success, for those who waited for it; null while it is under way.</summary>
     public string? Failure { get; init; }
+
+    /// <summary>Checks what a file held, which somebody may have edited.</summary>
+    /// <exception cref="JsonException">It is nothing that was ever written.</exception>
+    public StoredFlow Checked() =>
+        Issuer is not null && ClientId is not null && (Failure is not null || Uri.TryCreate(Url, UriKind.Absolute, out _)) && UnixTime.FromMilliseconds(StartedAt) is not null
+            ? this
+            : throw new JsonException("a part of it is missing");
 }

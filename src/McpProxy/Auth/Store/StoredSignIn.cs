@@ -1,4 +1,7 @@
+using System.Security.Cryptography;
+using System.Text.Json;
 using System.Text.Json.Serialization;
+using McpProxy.Auth.Clients;
 
 namespace McpProxy.Auth.Store;
 
@@ -23,6 +26,27 @@ internal sealed record StoredSignIn
     /// <summary>What is kept for the issuer used last.</summary>
     [JsonIgnore]
     public StoredIssuer? Current => Issuer is null ? null : Issuers.GetValueOrDefault(Issuer);
+
+    /// <summary>Checks what a file held, which somebody may have edited.</summary>
+    /// <exception cref="JsonException">It is nothing that was ever written.</exception>
+    /// <exception cref="FormatException">A key in it is none.</exception>
+    /// <exception cref="CryptographicException">A key in it is none.</exception>
+    public StoredSignIn Checked()
+    {
+        if (Issuers is null || Server is null || Issuers.Values.Any(issuer => issuer is null
+            || issuer.Client is { ClientId: null or "" } or { RedirectUris: null }
+            || issuer.Tokens is { AccessToken: null or "" } or { ClientId: null } or { TokenType: null }))
+        {
+            throw new JsonException("a part of it is missing");
+        }
+
+        foreach (var key in Issuers.Values.Select(issuer => issuer.DpopKey).OfType<string>())
+        {
+            JwtSigner.Import(key).Dispose();
+        }
+
+        return this;
+    }
 
     public static StoredSignIn For(StoreKey key) => new() { Server = key.Server, Resource = key.Resource, Profile = key.Profile };
 

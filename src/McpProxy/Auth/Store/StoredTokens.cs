@@ -36,7 +36,7 @@ internal sealed record StoredTokens
         RefreshToken = RefreshToken,
         Scope = ScopeSet.Parse(Scope),
         ClientId = ClientId,
-        ObtainedAt = DateTimeOffset.FromUnixTimeMilliseconds(ObtainedAt),
-        ExpiresAt = ExpiresAt is { } end ? DateTimeOffset.FromUnixTimeMilliseconds(end) : null,
+        ObtainedAt = UnixTime.FromMilliseconds(ObtainedAt) ?? default,
+        ExpiresAt = UnixTime.FromMilliseconds(ExpiresAt),
     };
 }

@@ -4,8 +4,10 @@ namespace McpProxy.Transports.Http;
 internal interface IUpstreamAuthorization
 {
     /// <summary>What the next request carries; null when there is nothing yet. Renews what is about to end.</summary>
+    /// <param name="occasion">Why the request is made: it decides how long to wait for a renewal.</param>
+    /// <param name="cancellationToken">Stops waiting; a renewal under way goes on.</param>
     /// <exception cref="UpstreamHttpException">What there was has ended and cannot be renewed now.</exception>
-    ValueTask<IRequestCredential?> CredentialAsync(CancellationToken cancellationToken);
+    ValueTask<IRequestCredential?> CredentialAsync(RequestOccasion occasion, CancellationToken cancellationToken);
 
     /// <summary>Sees to better credentials after the upstream answered 401 or 403.</summary>
     /// <param name="refusal">The answer.</param>

@@ -73,7 +73,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         AuthorizationAttempt? attempt = null;
         for (var redirects = 0; ;)
         {
-            var credential = authorization is null ? null : await authorization.CredentialAsync(cancellationToken);
+            var credential = authorization is null ? null : await authorization.CredentialAsync(occasion, cancellationToken);
             var response = await SendOnceAsync(method, uri, body, headersTimeout, credential, setHeaders, cancellationToken);
             if (authorization is not null && response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
             {

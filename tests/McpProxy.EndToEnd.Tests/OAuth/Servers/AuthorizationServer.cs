@@ -51,6 +51,7 @@ public sealed class AuthorizationServer : LoopbackHost
     private readonly ConcurrentDictionary<string, OAuthClient> _clients = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, DeviceSignIn> _devices = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<string, byte> _assertions = new(StringComparer.Ordinal);
+    private readonly DpopVerifier _proofs = new();
     private int _lastClient;
 
     private AuthorizationServer()
@@ -94,6 +95,9 @@ public sealed class AuthorizationServer : LoopbackHost
 
     /// <summary>Who gets a refresh token: everybody, unless a test says otherwise.</summary>
     public Predicate<SeenRequest> GivesRefreshToken { get; set; } = _ => true;
+
+    /// <summary>What proofs of possession must have been made with; null to take them without.</summary>
+    public string? DpopNonce { get; set; }
 
     /// <summary>How many polls of a device are told to slow down.</summary>
     public int SlowDowns { get; set; }
@@ -158,6 +162,9 @@ public sealed class AuthorizationServer : LoopbackHost
 
     /// <summary>What an access token is good for; null when for nothing.</summary>
     public Grant? Find(string? accessToken) => _grants.Find(accessToken);
+
+    /// <summary>The thumbprint of the key that an access token is bound to; null when to none.</summary>
+    public string? KeyOf(string accessToken) => _grants.KeyOf(accessToken);
 
     /// <summary>An access token without any of the ceremony, as another program may have got one.</summary>
     public (string Access, string Refresh) IssueTo(string clientId, string? resource, params string[] scopes)
@@ -340,6 +347,17 @@ public sealed class AuthorizationServer : LoopbackHost
             return Reply.OAuthErrorAsync(context, "invalid_target", "AADSTS9010010: The resource parameter provided in the request doesn't match with the requested scopes");
         }
 
+        string? key = null;
+        if (request.Headers.ContainsKey("DPoP"))
+        {
+            (key, var flaw) = _proofs.Verify(request, $"{Origin}{request.Path}", token: null, DpopNonce);
+            context.Response.Headers["DPoP-Nonce"] = DpopNonce;
+            if (key is null)
+            {
+                return Reply.OAuthErrorAsync(context, flaw == "use_dpop_nonce" ? flaw : "invalid_dpop_proof", flaw);
+            }
+        }
+
         var (client, problem) = ClientAuthentication.Of(request, Issuer, FindClient);
         if (client is null)
         {
@@ -350,16 +368,16 @@ public sealed class AuthorizationServer : LoopbackHost
         switch (request.GrantType)
         {
             case "authorization_code":
-                return RedeemCodeAsync(context, request, client);
+                return RedeemCodeAsync(context, request, client, key);
             case "refresh_token":
-                return RefreshAsync(context, request, client);
+                return RefreshAsync(context, request, client, key);
             case "client_credentials" when client.AuthMethod != "none":
-                return AnswerAsync(context, request, new(client.Id, client.Id, Words(request.Form.GetValueOrDefault("scope")), resource), refreshable: false);
+                return AnswerAsync(context, request, new(client.Id, client.Id, Words(request.Form.GetValueOrDefault("scope")), resource), key, refreshable: false);
             case DeviceCodeGrant:
-                return PollAsync(context, request);
+                return PollAsync(context, request, key);
             case JwtBearerGrant:
                 return _assertions.ContainsKey(request.Form.GetValueOrDefault("assertion", ""))
-                    ? AnswerAsync(context, request, new(client.Id, Account, Words(request.Form.GetValueOrDefault("scope")), resource), refreshable: false)
+                    ? AnswerAsync(context, request, new(client.Id, Account, Words(request.Form.GetValueOrDefault("scope")), resource), key, refreshable: false)
                     : Reply.OAuthErrorAsync(context, "invalid_grant", "unknown assertion");
             case TokenExchangeGrant:
                 return ExchangeAsync(context, request);
@@ -368,7 +386,7 @@ public sealed class AuthorizationServer : LoopbackHost
         }
     }
 
-    private Task RedeemCodeAsync(HttpContext context, SeenRequest request, OAuthClient client)
+    private Task RedeemCodeAsync(HttpContext context, SeenRequest request, OAuthClient client, string? key)
     {
         var form = request.Form;
         var verifier = form.GetValueOrDefault("code_verifier", "");
@@ -381,21 +399,22 @@ public sealed class AuthorizationServer : LoopbackHost
             : null;
         return problem is not null ? Reply.OAuthErrorAsync(context, "invalid_grant", problem)
             : form.GetValueOrDefault("resource") != pending!.Grant.Resource ? Reply.OAuthErrorAsync(context, "invalid_target", "another resource than the user was asked for")
-            : AnswerAsync(context, request, pending.Grant, refreshable: true);
+            : AnswerAsync(context, request, pending.Grant, key, refreshable: true);
     }
 
-    private Task RefreshAsync(HttpContext context, SeenRequest request, OAuthClient client)
+    private Task RefreshAsync(HttpContext context, SeenRequest request, OAuthClient client, string? key)
     {
         var grant = _grants.Redeem(request.Form.GetValueOrDefault("refresh_token"), spend: true);
         return grant is null || grant.ClientId != client.Id ? Reply.OAuthErrorAsync(context, "invalid_grant", "unknown, revoked or spent refresh token")
             : request.Form.TryGetValue("resource", out var resource) && resource != grant.Resource ? Reply.OAuthErrorAsync(context, "invalid_target", "another resource than before")
-            : AnswerAsync(context, request, grant, refreshable: true);
+            : AnswerAsync(context, request, grant, key, refreshable: true);
     }
 
-    private Task AnswerAsync(HttpContext context, SeenRequest request, Grant grant, bool refreshable)
+    private Task AnswerAsync(HttpContext context, SeenRequest request, Grant grant, string? key, bool refreshable)
     {
-        var (access, refresh) = _grants.Issue(grant, refreshable && GivesRefreshToken(request));
-        var answer = new JsonObject { ["access_token"] = access, ["token_type"] = "Bearer" };
+        var isBound = request.Headers.ContainsKey("DPoP");
+        var (access, refresh) = _grants.Issue(grant, refreshable && GivesRefreshToken(request), isBound ? key : null);
+        var answer = new JsonObject { ["access_token"] = access, ["token_type"] = isBound ? "DPoP" : "Bearer" };
         if (ExpiresIn is { } seconds)
         {
             answer["expires_in"] = seconds;
@@ -438,7 +457,7 @@ public sealed class AuthorizationServer : LoopbackHost
         });
     }
 
-    private Task PollAsync(HttpContext context, SeenRequest request)
+    private Task PollAsync(HttpContext context, SeenRequest request, string? key)
     {
         if (!_devices.TryGetValue(request.Form.GetValueOrDefault("device_code", ""), out var device))
         {
@@ -447,7 +466,7 @@ public sealed class AuthorizationServer : LoopbackHost
 
         return device.TakeSlowDown() ? Reply.OAuthErrorAsync(context, "slow_down")
             : !device.IsApproved ? Reply.OAuthErrorAsync(context, "authorization_pending")
-            : AnswerAsync(context, request, device.Grant, refreshable: true);
+            : AnswerAsync(context, request, device.Grant, key, refreshable: true);
     }
 
     /// <summary>An identity for an assertion that the audience takes (enterprise-managed authorization).</summary>

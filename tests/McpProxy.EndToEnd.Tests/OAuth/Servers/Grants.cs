@@ -18,6 +18,7 @@ internal sealed class Grants
     private readonly Lock _gate = new();
     private readonly Dictionary<string, PendingCode> _codes = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Grant> _access = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, string> _keys = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Grant> _refresh = new(StringComparer.Ordinal);
     private readonly Dictionary<string, Grant> _spent = new(StringComparer.Ordinal);
     private readonly List<Grant> _all = [];
@@ -74,7 +75,11 @@ internal sealed class Grants
         }
     }
 
-    public (string Access, string? Refresh) Issue(Grant grant, bool withRefresh)
+    /// <summary>Issues tokens.</summary>
+    /// <param name="grant">What for.</param>
+    /// <param name="withRefresh">Whether they can be renewed.</param>
+    /// <param name="key">The thumbprint of the key that they are bound to, if to any.</param>
+    public (string Access, string? Refresh) Issue(Grant grant, bool withRefresh, string? key = null)
     {
         lock (_gate)
         {
@@ -85,6 +90,11 @@ internal sealed class Grants
 
             var access = Made("access");
             _access[access] = grant;
+            if (key is not null)
+            {
+                _keys[access] = key;
+            }
+
             if (!withRefresh)
             {
                 return (access, null);
@@ -131,6 +141,15 @@ internal sealed class Grants
         lock (_gate)
         {
             return accessToken is not null && _access.TryGetValue(accessToken, out var grant) && !grant.IsRevoked ? grant : null;
+        }
+    }
+
+    /// <summary>The thumbprint of the key that an access token is bound to.</summary>
+    public string? KeyOf(string accessToken)
+    {
+        lock (_gate)
+        {
+            return _keys.GetValueOrDefault(accessToken);
         }
     }
 

@@ -39,6 +39,7 @@ public sealed class ProtectedServer : LoopbackHost
     private readonly ConcurrentDictionary<string, Channel<string>> _sseSessions = new(StringComparer.Ordinal);
     private readonly ConcurrentDictionary<TaskCompletionSource, byte> _streams = new();
     private readonly TaskCompletionSource _released = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly DpopVerifier _proofs = new();
     private int _lastSession;
 
     private ProtectedServer(AuthorizationServer authorization) => Authorization = authorization;
@@ -65,6 +66,15 @@ public sealed class ProtectedServer : LoopbackHost
 
     /// <summary>Whether tokens must be for this very server (RFC 8707).</summary>
     public bool ChecksAudience { get; set; } = true;
+
+    /// <summary>Whether tokens must be bound to a key, and requests show that their sender has it (RFC 9449).</summary>
+    public bool WantsDpop { get; set; }
+
+    /// <summary>Whether only the metadata say that tokens must be bound.</summary>
+    public bool KeepsDpopQuiet { get; set; }
+
+    /// <summary>What proofs of possession must have been made with; null to take them without.</summary>
+    public string? DpopNonce { get; set; }
 
     /// <summary>A token that is good though no authorization server issued it.</summary>
     public string? OwnToken { get; set; }
@@ -144,6 +154,11 @@ public sealed class ProtectedServer : LoopbackHost
             ["resource"] = Origin + path,
             ["authorization_servers"] = new JsonArray(Authorization.Issuer),
         };
+        if (KeepsDpopQuiet)
+        {
+            metadata["dpop_bound_access_tokens_required"] = true;
+        }
+
         EditMetadata?.Invoke(metadata);
         return Reply.JsonAsync(context, metadata);
     }
@@ -158,13 +173,25 @@ public sealed class ProtectedServer : LoopbackHost
 
         var path = request.Path == "/messages" ? "/sse" : request.Path;
         var named = Place == MetadataPlace.Named ? $", resource_metadata=\"{Origin}{WellKnown}{path}\"" : "";
-        var grant = Authorization.Find(request.Bearer);
+        var grant = Authorization.Find(WantsDpop ? request.BoundToken : request.Bearer);
+        if (grant is not null && WantsDpop)
+        {
+            var (key, flaw) = _proofs.Verify(request, $"{Origin}{request.Path}", request.BoundToken, DpopNonce);
+            context.Response.Headers["DPoP-Nonce"] = DpopNonce;
+            if (key is null || key != Authorization.KeyOf(request.BoundToken!))
+            {
+                context.Response.StatusCode = StatusCodes.Status401Unauthorized;
+                context.Response.Headers.WWWAuthenticate = $"DPoP error=\"{(flaw == "use_dpop_nonce" ? flaw : "invalid_dpop_proof")}\", error_description=\"{flaw.Replace('"', '\'')}\", algs=\"ES256\"{named}";
+                return true;
+            }
+        }
+
         if (grant is null || (ChecksAudience && grant.Resource is not null && !$"{Origin}{path}".StartsWith(grant.Resource, StringComparison.Ordinal)))
         {
             var error = request.Bearer is null ? "" : ", error=\"invalid_token\"";
             var scope = ChallengeScope is null ? "" : $", scope=\"{ChallengeScope}\"";
             context.Response.StatusCode = StatusCodes.Status401Unauthorized;
-            context.Response.Headers.WWWAuthenticate = $"Bearer realm=\"mcp, \\\"quoted\\\"\"{named}{error}{scope}";
+            context.Response.Headers.WWWAuthenticate = $"{(WantsDpop && !KeepsDpopQuiet ? "DPoP algs=\"ES256\"," : "Bearer")} realm=\"mcp, \\\"quoted\\\"\"{named}{error}{scope}";
             return true;
         }
 

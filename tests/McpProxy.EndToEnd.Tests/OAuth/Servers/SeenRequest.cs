@@ -35,8 +35,11 @@ public sealed class SeenRequest
     /// <summary>Zero while there is no answer yet.</summary>
     public int Status { get; set; }
 
-    /// <summary>The access token that came along.</summary>
-    public string? Bearer => Headers.GetValueOrDefault("Authorization") is { } value && value.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? value["Bearer ".Length..] : null;
+    /// <summary>The access token that came along, for whoever has it.</summary>
+    public string? Bearer => TokenOf("Bearer ");
+
+    /// <summary>The access token that came along, for whoever has its key.</summary>
+    public string? BoundToken => TokenOf("DPoP ");
 
     /// <summary>The kind of token request.</summary>
     public string? GrantType => Form.GetValueOrDefault("grant_type");
@@ -48,6 +51,8 @@ public sealed class SeenRequest
     }
 
     public override string ToString() => $"{Method} {Path}{(Query.Count > 0 ? $" ?{Pairs(Query)}" : "")}{(Form.Count > 0 ? $" {Pairs(Form)}" : $" {Body}")}";
+
+    private string? TokenOf(string scheme) => Headers.GetValueOrDefault("Authorization") is { } value && value.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) ? value[scheme.Length..] : null;
 
     private static string Pairs(IReadOnlyDictionary<string, string> pairs) => string.Join('&', pairs.Select(pair => $"{pair.Key}={pair.Value}"));
 }
