@@ -124,7 +124,8 @@ internal sealed class ProxyCommand
 
     /// <summary>The words of a command line that are secret.</summary>
     public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
-        .Where(header => !header.Value.Contains("${", StringComparison.Ordinal)).Select(header => header.Value));
+        .Where(header => !header.Value.Contains("${", StringComparison.Ordinal))
+        .SelectMany(header => (string[])[header.Value, header.Value[(header.Value.IndexOf(' ', StringComparison.Ordinal) + 1)..]]));
 
     /// <summary>What a command line asks for about the stored sign-ins: where they are kept, and what to log.</summary>
     public (TokenStoreKind Store, LogSettings Log) StoreSettings(ParseResult parsed) => (_signIn.Store(parsed), LogOf(parsed));

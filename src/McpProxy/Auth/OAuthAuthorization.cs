@@ -26,6 +26,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_failureMemory = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan s_widenedMemory = TimeSpan.FromMinutes(10);
 
@@ -39,6 +40,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly List<(string Scope, DateTimeOffset At)> _widened = [];
     private SignInRun? _run;
     private Task<Outcome>? _work;
+    private Task<Outcome>? _renewal;
+    private ProtectedResource? _directResource;
     private TaskCompletionSource _userIsAsked = new();
     private SignInPrompt? _prompt;
     private bool _wasPrompted;
@@ -106,7 +109,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             lock (_gate)
             {
-                return _work;
+                return _work is { IsCompleted: false } || _renewal is null ? _work : _renewal is { IsCompleted: false } ? _renewal : _work ?? _renewal;
             }
         }
     }
@@ -152,9 +155,10 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             throw new SignInException($"the sign-in to {_context.ServerName} is being renewed, which takes longer than usual", url: null);
         }
-        catch (OAuthException e)
+        catch (OAuthException)
         {
-            throw new SignInException($"the sign-in to {_context.ServerName} cannot be renewed: {e.Message}", url: null, mayRetry: e.Failure == OAuthFailure.Temporary);
+            // The server may know better by now: its refusal names who authorizes for it.
+            return null;
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -167,13 +171,14 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     {
         lock (_gate)
         {
-            if (_work is { IsFaulted: true } && Time.GetUtcNow() - _failedAt < s_failureMemory)
+            // Beside a sign-in: a page that nobody looks at must not keep good tokens from being renewed.
+            if (_renewal is null || (_renewal.IsCompleted && !(_renewal.IsFaulted && Time.GetUtcNow() - _failedAt < s_failureMemory)))
             {
-                return _work;
+                _renewal = RenewAsync(current);
             }
-        }
 
-        return Begin(() => RenewAsync(current));
+            return _renewal;
+        }
     }
 
     private async Task<Outcome> RenewAsync(AccessCredential? current)
@@ -186,8 +191,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 return await _keeper.RenewAsync(current?.Tokens.AccessToken, resource: null, mayRefresh: true, _closing.Token) ? Outcome.Done : Outcome.NeedsUser;
             }
 
-            var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(metadataUrl: null, _closing.Token) : null;
-            await RequestDirectlyAsync(current, resource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, _closing.Token);
+            // The one that the tokens were granted for: without a challenge another could be found, which must not see the client's secret.
+            await RequestDirectlyAsync(current, _directResource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, _closing.Token);
             return Outcome.Done;
         }
         catch (OAuthException e)
@@ -214,6 +219,11 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return used?.Dpop is not null && attempt.Nonces++ < MaxNonces;
         }
 
+        if (refusal.StatusCode == HttpStatusCode.Forbidden ? challenge?.Error != "insufficient_scope" : challenge is null && !MayCarryCredentials)
+        {
+            return false;
+        }
+
         if (!MayCarryCredentials)
         {
             throw new SignInException($"{_context.ServerName} wants a sign-in, and over plain http tokens could be read on the way (--allow-http accepts that)", url: null);
@@ -223,11 +233,11 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             return refusal.StatusCode == HttpStatusCode.Unauthorized
                 ? await SignInAgainAsync(used, challenge, attempt, occasion, cancellationToken)
-                : challenge?.Error == "insufficient_scope" && await StepUpAsync(used, challenge, attempt, occasion, cancellationToken);
+                : await StepUpAsync(used, challenge!, attempt, occasion, cancellationToken);
         }
         catch (OAuthException e)
         {
-            throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null);
+            throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null, mayRetry: e.Failure == OAuthFailure.Temporary && !_wasPrompted);
         }
         catch (Exception e) when (e is not (UpstreamHttpException or OperationCanceledException))
         {
@@ -262,10 +272,14 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
-        await (SignInUnderWay ?? Task.CompletedTask).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        var last = SignInUnderWay ?? Task.CompletedTask;
+        await Task.WhenAny(last, Task.Delay(s_grace, Time));
         await _keeper.DisposeAsync();
-        _direct.Dispose();
-        _closing.Dispose();
+        if (last.IsCompleted)
+        {
+            _direct.Dispose();
+            _closing.Dispose();
+        }
     }
 
     private async Task<bool> SignInAgainAsync(
@@ -369,6 +383,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             }
 
             var dpop = wantsDpop || resource?.RequiresDpop == true ? used?.Dpop ?? new DpopKey(JwtSigner.Create()) : null;
+            _directResource = resource;
             var granted = await new DirectGrant(_context).RequestAsync(resource, scope, dpop, cancellationToken);
             granted.Origin = CredentialOrigin.Granted;
             _keeper.Use(granted);
@@ -478,7 +493,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         try
         {
             // Asked anew each time: who authorizes for a server can change.
-            var token = used?.Tokens.AccessToken;
+            var token = used?.Tokens.AccessToken ?? _keeper.StoredToken;
             var resource = await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, _closing.Token);
             if (widened is null && await _keeper.RenewAsync(token, resource, mayRefresh: used is not { Origin: CredentialOrigin.Renewed, IsProven: false }, _closing.Token))
             {
@@ -500,7 +515,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 LogSteppingUp(_context.ServerName, challenge.Scope);
             }
 
-            var scope = widened ?? (Options.Scope is { } own ? ScopeSet.Parse(own) : challenge?.Scope ?? ScopeSet.None);
+            var scope = widened ?? ScopeFor(challenge, resource, used);
             var need = new SignInNeed(resource, scope, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
             await SignInAsync(need);
             return Outcome.Done;
@@ -522,6 +537,18 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
             throw;
         }
+    }
+
+    /// <summary>The user's scopes; else those that the request needs, or those for basic use, with those that there were.</summary>
+    private ScopeSet ScopeFor(AuthenticationChallenge? challenge, ProtectedResource resource, AccessCredential? used)
+    {
+        if (Options.Scope is { } own)
+        {
+            return ScopeSet.Parse(own);
+        }
+
+        var needed = challenge?.Scope is { IsEmpty: false } challenged ? challenged : resource.ScopesSupported ?? ScopeSet.None;
+        return used is not null && resource.AuthorizationServers.Contains(used.Issuer, StringComparer.Ordinal) ? used.Tokens.Scope.Union(needed) : needed;
     }
 
     private async Task SignInAsync(SignInNeed need)

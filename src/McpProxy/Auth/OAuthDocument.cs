@@ -40,8 +40,8 @@ internal sealed class OAuthDocument
         : long.TryParse(String(name), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var parsed) ? parsed
         : null;
 
-    /// <summary>The members, for what is passed on as it is.</summary>
-    public IEnumerable<JsonProperty> Members => _root.EnumerateObject();
+    /// <summary>The members whose names are text, for what is passed on as it is.</summary>
+    public IEnumerable<JsonProperty> Members => _root.EnumerateObject().Where(member => NameOf(member) is not null);
 
     private static string? Text(JsonElement value)
     {
@@ -56,5 +56,28 @@ internal sealed class OAuthDocument
         }
     }
 
-    private JsonElement? Find(string name, JsonValueKind kind) => _root.TryGetProperty(name, out var value) && value.ValueKind == kind ? value : null;
+    private static string? NameOf(JsonProperty member)
+    {
+        try
+        {
+            return member.Name;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private JsonElement? Find(string name, JsonValueKind kind)
+    {
+        foreach (var member in _root.EnumerateObject())
+        {
+            if (NameOf(member) == name)
+            {
+                return member.Value.ValueKind == kind ? member.Value : null;
+            }
+        }
+
+        return null;
+    }
 }

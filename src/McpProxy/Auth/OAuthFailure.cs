@@ -12,7 +12,7 @@ internal enum OAuthFailure
     /// <summary>The grant is no longer good (<c>invalid_grant</c>): the tokens are of no use.</summary>
     InvalidGrant,
 
-    /// <summary>The client is not known any more (<c>invalid_client</c>, <c>unauthorized_client</c>): its registration is of no use.</summary>
+    /// <summary>The client is not known any more (<c>invalid_client</c>): its registration is of no use.</summary>
     InvalidClient,
 
     /// <summary>The user or the authorization server said no, or nobody answered in time.</summary>

@@ -29,10 +29,9 @@ internal sealed class OAuthHttpClient(HttpMessageInvoker http, Uri server, bool 
                 return response;
             }
 
-            var target = new Uri(uri, location);
-            if (!UpstreamHttpClient.IsSameOrigin(uri, target) || redirects == MaxRedirects)
+            if (!Uri.TryCreate(uri, location, out var target) || !UpstreamHttpClient.IsSameOrigin(uri, target) || redirects == MaxRedirects)
             {
-                throw new OAuthException(OAuthFailure.Unusable, $"{UpstreamHttpClient.Describe(uri)} redirects a request for metadata to {UpstreamHttpClient.Describe(target)}, which is not followed");
+                throw new OAuthException(OAuthFailure.Unusable, $"{UpstreamHttpClient.Describe(uri)} redirects a request for metadata to another origin, or too often, which is not followed");
             }
 
             uri = target;

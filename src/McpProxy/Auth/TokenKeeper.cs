@@ -12,6 +12,9 @@ namespace McpProxy.Auth;
 /// </summary>
 internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore others) : IAsyncDisposable
 {
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan s_failureMemory = TimeSpan.FromSeconds(10);
+
     private readonly ILogger _logger = context.Logger;
     private readonly SemaphoreSlim _renewing = new(1, 1);
     private readonly CancellationTokenSource _closing = new();
@@ -19,6 +22,9 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     private AccessCredential? _current;
     private bool _isLoaded;
     private Task _lastRenewal = Task.CompletedTask;
+    private string? _failedToken;
+    private OAuthException? _failure;
+    private DateTimeOffset _failedAt;
 
     /// <summary>The tokens in use; those that are stored, the first time. Null when there are none.</summary>
     public AccessCredential? Current
@@ -37,6 +43,9 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             }
         }
     }
+
+    /// <summary>The access token that is stored, whether it is of use or not; null when there is none.</summary>
+    public string? StoredToken => context.Store.Read(context.Key).Current?.Tokens?.AccessToken;
 
     /// <summary>Takes over what another process has stored since.</summary>
     /// <param name="refused">The access token that is of no use; null for none.</param>
@@ -74,7 +83,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         var renewal = RenewAsync(refused, resource, mayRefresh);
         lock (_gate)
         {
-            _lastRenewal = Task.WhenAll(_lastRenewal, renewal);
+            _lastRenewal = _lastRenewal.IsCompleted ? renewal : Task.WhenAll(_lastRenewal, renewal);
         }
 
         return renewal.WaitAsync(cancellationToken);
@@ -161,7 +170,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         return wasSignedIn;
     }
 
-    /// <summary>Waits for a renewal under way, which its requests' own time limit bounds.</summary>
+    /// <summary>Waits for a renewal under way, but not for an authorization server that does not answer.</summary>
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
@@ -171,9 +180,12 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             last = _lastRenewal;
         }
 
-        await last.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-        _renewing.Dispose();
-        _closing.Dispose();
+        await Task.WhenAny(last, Task.Delay(s_grace, context.Time));
+        if (last.IsCompleted)
+        {
+            _renewing.Dispose();
+            _closing.Dispose();
+        }
     }
 
     private async Task RevokeAsync(string issuer, StoredIssuer stored, StoredTokens tokens, CancellationToken cancellationToken)
@@ -225,18 +237,18 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             return false;
         }
 
-        var found = others.Find(context.Options, context.Server.OriginalString);
-        var imported = signIn with { Imported = true };
-        if (found is not null)
+        if (others.Find(context.Options, context.Server.OriginalString) is not { } found)
         {
-            // That store does not say who issued them; it is one server's, which names its issuer.
-            var issuer = resource.AuthorizationServers[0];
-            imported = imported.With(issuer, stored => stored with { Client = found.Client, Tokens = found.Tokens, Resource = context.ResourceParameter(resource) });
-            LogImported(context.ServerName);
+            return false;
         }
 
-        context.Store.Write(context.Key, imported);
-        return found is not null;
+        // That store does not say who issued them; it is one server's, which names its issuer.
+        context.Store.Write(
+            context.Key,
+            (signIn with { Imported = true }).With(resource.AuthorizationServers[0], stored => stored with { Client = found.Client, Tokens = found.Tokens, Resource = context.ResourceParameter(resource) }),
+            isProvisional: true);
+        LogImported(context.ServerName);
+        return true;
     }
 
     private async Task<bool> RefreshAsync(StoredSignIn signIn, ProtectedResource? resource)
@@ -245,6 +257,20 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             || resource?.AuthorizationServers.Contains(issuer, StringComparer.Ordinal) == false)
         {
             return false;
+        }
+
+        if (_failedToken == refreshToken)
+        {
+            if (_failure is null)
+            {
+                return false;
+            }
+
+            if (context.Time.GetUtcNow() - _failedAt < s_failureMemory)
+            {
+                // Many requests at once must not ask a server that has just not answered one after the other.
+                throw _failure;
+            }
         }
 
         var client = ClientOf(issuer, stored, tokens);
@@ -274,7 +300,13 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         {
             // The server refuses this way to renew; it has not said that the sign-in is over.
             LogNotRenewed(context.ServerName, e.Message);
+            (_failedToken, _failure) = (refreshToken, null);
             return false;
+        }
+        catch (OAuthException e)
+        {
+            (_failedToken, _failure, _failedAt) = (refreshToken, e, context.Time.GetUtcNow());
+            throw;
         }
     }
 

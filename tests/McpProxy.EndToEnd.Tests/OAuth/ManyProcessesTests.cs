@@ -138,9 +138,9 @@ public sealed class ManyProcessesTests(ITestOutputHelper output) : OAuthTest(out
     public async Task Five_with_an_expired_token_spend_the_refresh_token_once(bool expiryIsKnown)
     {
         Browser.SignInAtOnce();
-        Authorization.ExpiresIn = expiryIsKnown ? 1 : 3600;
+        Authorization.ExpiresIn = _ => expiryIsKnown ? 1 : 3600;
         await SignInBeforehandAsync();
-        Authorization.ExpiresIn = 3600;
+        Authorization.ExpiresIn = _ => 3600;
         var before = Authorization.TokenRequests("refresh_token").Count;
         Authorization.ExpireAccessTokens();
         var sessions = StartMany(Processes);

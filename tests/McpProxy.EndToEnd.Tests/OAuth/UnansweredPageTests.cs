@@ -188,7 +188,7 @@ public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(ou
     [Fact]
     public async Task Page_that_nobody_answers_is_given_up()
     {
-        var session = Start("--auth-timeout", "5", "--auth-wait", "120");
+        var session = Start("--auth-timeout", "8", "--auth-wait", "120");
         await session.IntroduceAsync();
 
         var error = await session.FailAsync();

@@ -99,6 +99,9 @@ internal sealed class SignInScene : IAsyncDisposable
     /// <summary>A new page of the user's browser, which knows where the user is signed in already.</summary>
     public async Task<IPage> NewPageAsync() => await (await (_user ??= _chromium.NewUserAsync())).NewPageAsync();
 
+    /// <summary>Somebody else sits down at the browser.</summary>
+    public async Task ChangeUserAsync() => await (await _user!).ClearCookiesAsync();
+
     /// <summary>The user follows an address to its end, and consents to everything.</summary>
     public async Task<EndPage> SignInAsync(string url, string login = "ada")
     {

@@ -153,6 +153,23 @@ public sealed class SignInTests(Chromium chromium)
     }
 
     [Fact]
+    public async Task Two_accounts_at_one_server_are_kept_apart()
+    {
+        await using var scene = await SignInScene.OpenAsync(chromium);
+        var first = scene.Run("login");
+        await scene.SignInAsync(await scene.BrowsedAsync());
+        (await first.ExitAsync()).ShouldBe(0);
+        await scene.ChangeUserAsync();
+        var second = scene.Run("login", "--auth-profile", "work");
+        await scene.SignInAsync(await scene.BrowsedAsync(2), "grace");
+        (await second.ExitAsync()).ShouldBe(0);
+
+        (await scene.Client().WhoAmIAsync()).Text("sub").ShouldBe("ada");
+        (await scene.Client("--auth-profile", "work").WhoAmIAsync()).Text("sub").ShouldBe("grace");
+        scene.Browsed.Length.ShouldBe(2);
+    }
+
+    [Fact]
     public async Task The_browser_goes_on_to_where_the_user_wants_it()
     {
         await using var scene = await SignInScene.OpenAsync(chromium);

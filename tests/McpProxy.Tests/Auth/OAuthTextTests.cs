@@ -93,7 +93,7 @@ public sealed class OAuthTextTests
 
     [Theory]
     [InlineData("""{"s":"\ud800","list":["\udc00x","b"],"good":"\ud83d\ude00"}""")]
-    [InlineData("""{"s":"\ud800","list":["b"],"good":"\ud83d\ude00","\ud800":1}""")]
+    [InlineData("""{"\ud800":1,"s":"\ud800","list":["b"],"\udc00":1,"good":"\ud83d\ude00","\ud800":1}""")]
     public void Text_that_is_no_text_counts_as_missing(string json)
     {
         var document = Document(json);
@@ -102,6 +102,7 @@ public sealed class OAuthTextTests
         document.Strings("list").ShouldBe(["b"]);
         document.String("good").ShouldBe("😀");
         document.String("missing").ShouldBeNull();
+        document.Members.Select(member => member.Name).ShouldBe(["s", "list", "good"]);
     }
 
     [Fact]

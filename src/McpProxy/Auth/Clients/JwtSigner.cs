@@ -36,6 +36,7 @@ internal sealed class JwtSigner : IDisposable
         try
         {
             ec.ImportFromPem(pem);
+            _ = ec.ExportParameters(includePrivateParameters: true);
             return ec.KeySize is 256 or 384 or 521 ? new(ec, null) : throw new CryptographicException("a curve that JWTs are not signed with");
         }
         catch (Exception e) when (e is ArgumentException or CryptographicException)
@@ -47,6 +48,7 @@ internal sealed class JwtSigner : IDisposable
         try
         {
             rsa.ImportFromPem(pem);
+            _ = rsa.ExportParameters(includePrivateParameters: true);
             return new(null, rsa);
         }
         catch (Exception e) when (e is ArgumentException or CryptographicException)

@@ -35,14 +35,14 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
                 if (IsTemporary(response) || candidate == named)
                 {
                     // A server that says where its metadata is has some, whatever is the matter with it now.
-                    failure ??= new(
+                    failure = Worse(failure, new(
                         IsTemporary(response) ? OAuthFailure.Temporary : OAuthFailure.Unusable,
-                        $"{UpstreamHttpClient.Describe(candidate)} answered HTTP {(int)response.Status} when asked how {UpstreamHttpClient.Describe(server)} is protected");
+                        $"{UpstreamHttpClient.Describe(candidate)} answered HTTP {(int)response.Status} when asked how {UpstreamHttpClient.Describe(server)} is protected"));
                 }
             }
             catch (OAuthException e) when (e.Failure == OAuthFailure.Temporary)
             {
-                failure ??= e;
+                failure = Worse(failure, e);
             }
         }
 
@@ -85,16 +85,16 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
                 LogNothingThere(candidate.AbsoluteUri, (int)response.Status);
                 if (IsTemporary(response))
                 {
-                    failure ??= new(OAuthFailure.Temporary, $"the authorization server {issuer} answered HTTP {(int)response.Status} when asked for its metadata");
+                    failure = Worse(failure, new(OAuthFailure.Temporary, $"the authorization server {issuer} answered HTTP {(int)response.Status} when asked for its metadata"));
                 }
                 else if (response.IsSuccess)
                 {
-                    failure ??= new(OAuthFailure.Unusable, $"the metadata of the authorization server {issuer} is no JSON object");
+                    failure = Worse(failure, new(OAuthFailure.Unusable, $"the metadata of the authorization server {issuer} is no JSON object"));
                 }
             }
             catch (OAuthException e) when (e.Failure == OAuthFailure.Temporary)
             {
-                failure ??= e;
+                failure = Worse(failure, e);
             }
         }
 
@@ -105,6 +105,10 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
 
         throw failure ?? new(OAuthFailure.Unusable, $"the authorization server {issuer} has no metadata where the specification puts it");
     }
+
+    /// <summary>The failure to report: silence leaves everything open, whatever was said elsewhere.</summary>
+    private static OAuthException Worse(OAuthException? first, OAuthException second) =>
+        first is null || (first.Failure != OAuthFailure.Temporary && second.Failure == OAuthFailure.Temporary) ? second : first;
 
     private static AuthorizationServer Implied(Uri origin) => new(UpstreamHttpClient.Describe(origin))
     {

@@ -21,9 +21,9 @@ internal sealed class TokenEndpoint(OAuthHttpClient http, ClientAuthentication a
         var document = await SendAsync(server, client, form, dpop, cancellationToken);
         var type = document.String("token_type");
         var isDpop = string.Equals(type, "DPoP", StringComparison.OrdinalIgnoreCase);
-        if (document.String("access_token") is not { Length: > 0 } token || HasLineBreak(token))
+        if (document.String("access_token") is not { Length: > 0 } token || token.AsSpan().ContainsAnyExceptInRange('!', '~'))
         {
-            throw new OAuthException(OAuthFailure.Unusable, $"the token endpoint of {server.Issuer} answered without an access token");
+            throw new OAuthException(OAuthFailure.Unusable, $"the token endpoint of {server.Issuer} answered without an access token that a header can carry");
         }
 
         if (isDpop ? dpop is null : type is not null && !string.Equals(type, "Bearer", StringComparison.OrdinalIgnoreCase))
@@ -106,6 +106,7 @@ internal sealed class TokenEndpoint(OAuthHttpClient http, ClientAuthentication a
         {
             "invalid_grant" => OAuthFailure.InvalidGrant,
             "invalid_client" => OAuthFailure.InvalidClient,
+            _ when (int)response.Status is 408 or 425 or 429 => OAuthFailure.Temporary,
             "temporarily_unavailable" or "server_error" or "slow_down" or "authorization_pending" => OAuthFailure.Temporary,
             not null when (int)response.Status < 500 => OAuthFailure.Unusable,
 
@@ -116,6 +117,4 @@ internal sealed class TokenEndpoint(OAuthHttpClient http, ClientAuthentication a
             ?? (response.IsSuccess ? "an answer that is no JSON object" : $"HTTP {(int)response.Status}");
         return new(failure, $"{UpstreamHttpClient.Describe(endpoint)} refused to issue a token: {said}") { Code = code };
     }
-
-    private static bool HasLineBreak(string text) => text.AsSpan().IndexOfAny("\r\n\0") >= 0;
 }

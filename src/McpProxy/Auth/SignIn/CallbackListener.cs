@@ -66,10 +66,13 @@ internal sealed partial class CallbackListener : IAsyncDisposable
         throw new OAuthException(OAuthFailure.Temporary, "no free port was found for the browser to come back to");
     }
 
+    /// <summary>Takes no more requests; those that came are answered.</summary>
+    public void StopListening() => _sockets.ForEach(socket => socket.Dispose());
+
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
-        _sockets.ForEach(socket => socket.Dispose());
+        StopListening();
         await _accepting;
 
         // The last page may still be on its way.
@@ -138,7 +141,7 @@ internal sealed partial class CallbackListener : IAsyncDisposable
             catch (Exception e) when (e is SocketException or OperationCanceledException or ObjectDisposedException)
             {
                 _connections.Release();
-                if (_closing.IsCancellationRequested)
+                if (e is not SocketException || _closing.IsCancellationRequested || socket.SafeHandle.IsClosed)
                 {
                     return;
                 }

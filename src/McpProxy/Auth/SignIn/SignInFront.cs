@@ -28,6 +28,7 @@ internal sealed partial class SignInFront : IConnection
     private Task _introducing = Task.CompletedTask;
     private bool _isInitialized;
     private LocalServer? _local;
+    private JsonRpcId _introducedAs;
     private SignInException? _refusal;
     private bool _changesAreDue;
 
@@ -45,6 +46,9 @@ internal sealed partial class SignInFront : IConnection
     {
         /// <summary>The server.</summary>
         Server,
+
+        /// <summary>The server, which has not answered <c>initialize</c> yet: what follows must not overtake it.</summary>
+        Asked,
 
         /// <summary>This class: the server does not know the client yet.</summary>
         Local,
@@ -66,15 +70,22 @@ internal sealed partial class SignInFront : IConnection
     public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         var isInitialized = message.Is("notifications/initialized"u8);
+        var isIntroduction = false;
         if (message.Kind == JsonRpcMessageKind.Request && message.Is("initialize"u8))
         {
             lock (_gate)
             {
                 _initialize = message.Detach();
+                if (_stage == Stage.Server)
+                {
+                    _introducedAs = message.Id.Detach();
+                    _stage = Stage.Asked;
+                    isIntroduction = true;
+                }
             }
         }
 
-        if (_stage == Stage.Server ? _local?.Answer(message) is { } answer && await AnswerAsync(answer) : Hold(message))
+        if (!isIntroduction && (_stage == Stage.Server ? _local?.Answer(message) is { } answer && await AnswerAsync(answer) : Hold(message)))
         {
             return true;
         }
@@ -119,9 +130,21 @@ internal sealed partial class SignInFront : IConnection
                 return false;
             }
 
+            if (_stage == Stage.Asked && _held.Count < MaxHeld)
+            {
+                held = new(message.Detach());
+                _held.Add(held);
+                return true;
+            }
+
             if (message.Kind == JsonRpcMessageKind.Request && message.Is("ping"u8))
             {
                 answer = LocalServer.Result(message.Id, "{}"u8);
+            }
+            else if (message.Kind == JsonRpcMessageKind.Request && message.Is("initialize"u8))
+            {
+                // A client that tries again; the server will hear this one.
+                answer = _local!.Introduction(message);
             }
             else if (message.CancelledRequest() is { IsNone: false } cancelled && _held.RemoveAll(candidate => candidate.Message.Kind == JsonRpcMessageKind.Request && candidate.Message.Id == cancelled) > 0)
             {
@@ -210,15 +233,35 @@ internal sealed partial class SignInFront : IConnection
     private async ValueTask TakeOverAsync(JsonRpcMessage initialize)
     {
         LocalServer local;
+        List<Held> early;
         lock (_gate)
         {
             local = _local = new LocalServer(_serverName, _authorization.Prompt?.Text);
             _stage = Stage.Local;
+            early = [.. _held];
             StartIntroducing(afresh: false);
         }
 
         LogLocal(_serverName);
         await AnswerAsync(local.Introduction(initialize));
+
+        // Of a client that did not wait for the answer.
+        foreach (var held in early.Where(held => held.Message.Kind == JsonRpcMessageKind.Request))
+        {
+            _ = ReleaseInTimeAsync(held);
+        }
+
+        if (_authorization.Prompt is { } prompt)
+        {
+            OnPrompted(prompt);
+        }
+    }
+
+    /// <summary>The server has answered <c>initialize</c>: what followed it goes there.</summary>
+    private async ValueTask LetInAsync(JsonRpcMessage answer, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        await _receiver!.ReceiveAsync(answer, related, cancellationToken);
+        await FlushAsync();
     }
 
     /// <summary>Introduces the client to the server as soon as it is let in. Under the lock.</summary>
@@ -227,16 +270,17 @@ internal sealed partial class SignInFront : IConnection
     {
         if (_introducing.IsCompleted && _stage == Stage.Local && !_closing.IsCancellationRequested)
         {
-            _introducing = IntroduceAsync(_initialize!.Value, afresh);
+            _introducing = IntroduceAsync(afresh);
         }
     }
 
-    private async Task IntroduceAsync(JsonRpcMessage initialize, bool afresh)
+    private async Task IntroduceAsync(bool afresh)
     {
+        const int Rounds = 5;
         await Task.Yield();
         try
         {
-            for (; ; afresh = false)
+            for (var round = 1; ; round++, afresh = false)
             {
                 var signIn = _authorization.SignInUnderWay ?? Task.CompletedTask;
                 await signIn.WaitAsync(_closing.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
@@ -247,7 +291,7 @@ internal sealed partial class SignInFront : IConnection
                     return;
                 }
 
-                var answer = await IntroduceOnceAsync(initialize);
+                var answer = await IntroduceOnceAsync();
                 if (!answer.IsError)
                 {
                     await BringInAsync(answer);
@@ -259,7 +303,9 @@ internal sealed partial class SignInFront : IConnection
                     _stage = Stage.Local;
                 }
 
-                if (answer.ErrorCode() != JsonRpcErrorCode.SignInNeeded || _authorization.SignInUnderWay is not { IsFaulted: false } next || next == signIn)
+                // Once more when somebody signs in anew, or when the stream broke on which the answer would have come.
+                var isWorthIt = answer.Id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null || (answer.ErrorCode() == JsonRpcErrorCode.SignInNeeded && _authorization.SignInUnderWay is { IsFaulted: false } next && next != signIn);
+                if (!isWorthIt || round == Rounds)
                 {
                     LogNotIntroduced(_serverName);
                     Refuse(new(JsonMembers.AsString(JsonMembers.Find(answer.Utf8, "error"u8, "message"u8)) ?? "the server refused the client", url: null));
@@ -273,11 +319,16 @@ internal sealed partial class SignInFront : IConnection
         }
     }
 
-    private async Task<JsonRpcMessage> IntroduceOnceAsync(JsonRpcMessage initialize)
+    /// <summary>Tells the server what the client said last.</summary>
+    /// <returns>Its answer; an error without an id when there will be none.</returns>
+    private async Task<JsonRpcMessage> IntroduceOnceAsync()
     {
         var introduction = new TaskCompletionSource<JsonRpcMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
+        JsonRpcMessage initialize;
         lock (_gate)
         {
+            initialize = _initialize!.Value;
+            _introducedAs = initialize.Id;
             _introduction = introduction;
             _stage = Stage.Introducing;
         }
@@ -304,6 +355,24 @@ internal sealed partial class SignInFront : IConnection
     private async Task BringInAsync(JsonRpcMessage introduction)
     {
         _local!.Meet(introduction);
+        await FlushAsync();
+        LogBroughtIn(_serverName);
+        bool tell;
+        lock (_gate)
+        {
+            tell = _isInitialized;
+            _changesAreDue = !tell;
+        }
+
+        if (tell)
+        {
+            await TellChangesAsync();
+        }
+    }
+
+    /// <summary>Hands on what is held, in its order; from then on everything goes to the server.</summary>
+    private async Task FlushAsync()
+    {
         while (true)
         {
             List<Held> batch;
@@ -321,7 +390,7 @@ internal sealed partial class SignInFront : IConnection
 
             foreach (var held in batch)
             {
-                if (_local.Answer(held.Message) is { } answer)
+                if (_local?.Answer(held.Message) is { } answer)
                 {
                     await AnswerAsync(answer);
                     continue;
@@ -330,19 +399,6 @@ internal sealed partial class SignInFront : IConnection
                 await _inner.SendAsync(held.Message, default, _closing.Token);
                 _isInitialized |= held.Message.Is("notifications/initialized"u8);
             }
-        }
-
-        LogBroughtIn(_serverName);
-        bool tell;
-        lock (_gate)
-        {
-            tell = _isInitialized;
-            _changesAreDue = !tell;
-        }
-
-        if (tell)
-        {
-            await TellChangesAsync();
         }
     }
 
@@ -387,7 +443,7 @@ internal sealed partial class SignInFront : IConnection
 
     private ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
-        if (message.Kind == JsonRpcMessageKind.Response && _initialize is { } initialize && message.Id == initialize.Id)
+        if (message.Kind == JsonRpcMessageKind.Response && _initialize is { } initialize && message.Id == _introducedAs)
         {
             lock (_gate)
             {
@@ -399,13 +455,38 @@ internal sealed partial class SignInFront : IConnection
                 }
             }
 
-            if (_stage == Stage.Server && _local is null && message.ErrorCode() == JsonRpcErrorCode.SignInNeeded && _authorization.SignInUnderWay is { IsFaulted: false })
+            if (_stage == Stage.Asked)
             {
-                return TakeOverAsync(initialize);
+                return message.ErrorCode() == JsonRpcErrorCode.SignInNeeded && _authorization.SignInUnderWay is { IsFaulted: false }
+                    ? TakeOverAsync(initialize)
+                    : LetInAsync(message, related, cancellationToken);
             }
         }
 
         return _receiver!.ReceiveAsync(message, related, cancellationToken);
+    }
+
+    private ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
+    {
+        lock (_gate)
+        {
+            if (_stage is Stage.Local or Stage.Introducing)
+            {
+                // What the client waits for is here, not there.
+                _introduction?.TrySetResult(JsonRpcWriter.Error(default, JsonRpcErrorCode.UpstreamUnavailable, reason));
+                _introduction = null;
+                return ValueTask.CompletedTask;
+            }
+
+            if (_stage == Stage.Asked)
+            {
+                // All of it is answered with the reason; nothing is left to be handed on.
+                _held.Clear();
+                _stage = Stage.Server;
+            }
+        }
+
+        return _receiver!.AbandonedAsync(reason, cancellationToken);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Answering for {Server} until somebody has signed in")]
@@ -432,6 +513,6 @@ internal sealed partial class SignInFront : IConnection
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => front._receiver!.FaultAsync(fault, cancellationToken);
 
-        public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => front._receiver!.AbandonedAsync(reason, cancellationToken);
+        public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => front.AbandonedAsync(reason, cancellationToken);
     }
 }

@@ -201,11 +201,8 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     }
 
     /// <summary>The scopes to ask for; <c>offline_access</c> among them where it is offered, unless the user said which they want.</summary>
-    private ScopeSet ScopeFor(AuthorizationServer server)
-    {
-        var scope = need.Scope.IsEmpty ? need.Resource.ScopesSupported ?? ScopeSet.None : need.Scope;
-        return context.Options.Scope is null && server.ScopesSupported.Contains("offline_access") ? scope.Union(ScopeSet.Of(["offline_access"])) : scope;
-    }
+    private ScopeSet ScopeFor(AuthorizationServer server) =>
+        context.Options.Scope is null && server.ScopesSupported.Contains("offline_access") ? need.Scope.Union(ScopeSet.Of(["offline_access"])) : need.Scope;
 
     private DpopKey? NewDpopKey(AuthorizationServer server)
     {
@@ -238,7 +235,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         try
         {
             Show(flow, open: !(wasShown && followed), cancellationToken);
-            var code = await WithinAsync(_code.Task, cancellationToken);
+            var code = await CodeAsync(listener, cancellationToken);
 
             // From here on the code is spent: nobody can go on with this flow, and its tokens must not be lost to a cancellation.
             context.Store.WriteFlow(context.Key, null);
@@ -253,6 +250,29 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
             _outcome.TrySetResult(e is OAuthException ? e.Message : "mcp-proxy ended before the sign-in was complete");
             throw;
         }
+    }
+
+    /// <summary>Waits for the browser to come back. One that has just come is served even when this process is told to end.</summary>
+    private async Task<string> CodeAsync(CallbackListener listener, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await WithinAsync(_code.Task, cancellationToken);
+        }
+        catch (OperationCanceledException) when (!_code.Task.IsCompleted)
+        {
+            listener.StopListening();
+            if (!_code.Task.IsCompletedSuccessfully)
+            {
+                throw;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // It came at the same moment.
+        }
+
+        return await _code.Task;
     }
 
     private async Task SignInByDeviceAsync(AuthorizationServer server, ScopeSet scope, DpopKey? dpop, bool followed, CancellationToken cancellationToken)
@@ -271,7 +291,17 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         var goesOn = earlier is { DeviceCode: not null } && IsSame(earlier, server, client, scope, resource, redirectUri: null) && earlier.ExpiresAt > context.Time.GetUtcNow().ToUnixTimeMilliseconds();
         var flow = goesOn ? earlier! : await grant.StartAsync(cancellationToken);
         Show(flow, open: !(goesOn && followed), cancellationToken);
-        var tokens = await WithinAsync(grant.PollAsync(flow, cancellationToken), cancellationToken);
+        using var polling = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        TokenSet tokens;
+        try
+        {
+            tokens = await WithinAsync(grant.PollAsync(flow, polling.Token), cancellationToken);
+        }
+        finally
+        {
+            await polling.CancelAsync();
+        }
+
         context.Store.WriteFlow(context.Key, null);
         await KeepAsync(server, client, tokens, resource, dpop, CancellationToken.None);
     }
@@ -394,7 +424,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     {
         using var held = await context.LockAsync(StoreLock.Change, cancellationToken);
         var signIn = context.Store.Read(context.Key);
-        context.Store.Write(context.Key, signIn.With(server.Issuer, stored => stored with { Client = StoredClient.Of(client) }) with { Issuer = signIn.Issuer });
+        context.Store.Write(context.Key, signIn.With(server.Issuer, stored => stored with { Client = StoredClient.Of(client) }) with { Issuer = signIn.Issuer }, isProvisional: true);
     }
 
     private async Task KeepAsync(AuthorizationServer server, OAuthClient client, TokenSet tokens, string? resource, DpopKey? dpop, CancellationToken cancellationToken)

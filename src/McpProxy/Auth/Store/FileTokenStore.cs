@@ -55,7 +55,7 @@ internal sealed partial class FileTokenStore : ITokenStore
         return signIn?.IsOf(key) == true ? signIn : empty;
     }
 
-    public void Write(StoreKey key, StoredSignIn signIn) => Write(PathOf(key, SignInSuffix), signIn, StoreJson.Default.StoredSignIn);
+    public void Write(StoreKey key, StoredSignIn signIn, bool isProvisional = false) => Write(PathOf(key, SignInSuffix), signIn, StoreJson.Default.StoredSignIn, isProvisional);
 
     public StoredFlow? ReadFlow(StoreKey key) => Read(PathOf(key, FlowSuffix), StoreJson.Default.StoredFlow, read => read.Checked());
 
@@ -64,11 +64,11 @@ internal sealed partial class FileTokenStore : ITokenStore
         var path = PathOf(key, FlowSuffix);
         if (flow is not null)
         {
-            Write(path, flow, StoreJson.Default.StoredFlow);
+            Write(path, flow, StoreJson.Default.StoredFlow, isProvisional: true);
         }
         else if (File.Exists(path))
         {
-            File.Delete(path);
+            Insist(() => File.Delete(path));
         }
     }
 
@@ -151,7 +151,7 @@ internal sealed partial class FileTokenStore : ITokenStore
                 return null;
             }
 
-            var bytes = File.ReadAllBytes(path);
+            var bytes = ReadShared(path);
             if (JsonSerializer.Deserialize(bytes, StoreJson.Default.SealedFile) is { Sealed.Length: > 0 } file)
             {
                 bytes = (_seal ?? throw new CryptographicException("it is sealed by a key in the keychain, which is not used now (--token-store)")).ForReading().Open(file.Sealed);
@@ -166,11 +166,11 @@ internal sealed partial class FileTokenStore : ITokenStore
         }
     }
 
-    private void Write<T>(string path, T value, JsonTypeInfo<T> type)
+    private void Write<T>(string path, T value, JsonTypeInfo<T> type, bool isProvisional)
     {
         CreateFolder();
         var bytes = JsonSerializer.SerializeToUtf8Bytes(value, type);
-        if (_seal?.ForWriting(OnlyOne) is { } seal)
+        if (_seal?.ForWriting(OnlyOne, isProvisional) is { } seal)
         {
             bytes = JsonSerializer.SerializeToUtf8Bytes(new SealedFile { Sealed = seal.Close(bytes) }, StoreJson.Default.SealedFile);
         }
@@ -183,7 +183,33 @@ internal sealed partial class FileTokenStore : ITokenStore
             stream.Flush(flushToDisk: true);
         }
 
-        File.Move(temporary, path, overwrite: true);
+        Insist(() => File.Move(temporary, path, overwrite: true));
+    }
+
+    /// <summary>On Windows a file that another process is just reading cannot be replaced for a moment, whoever that is.</summary>
+    private static void Insist(Action act)
+    {
+        const int Attempts = 20;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                act();
+                return;
+            }
+            catch (Exception e) when (OperatingSystem.IsWindows() && attempt < Attempts && e is IOException or UnauthorizedAccessException)
+            {
+                Thread.Sleep(TimeSpan.FromMilliseconds(10));
+            }
+        }
+    }
+
+    private static byte[] ReadShared(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
+        using var buffer = new MemoryStream();
+        stream.CopyTo(buffer);
+        return buffer.ToArray();
     }
 
     private void CreateFolder()

@@ -7,7 +7,10 @@ internal interface ITokenStore
     StoredSignIn Read(StoreKey key);
 
     /// <summary>Replaces what is stored for a key, all or nothing. Under <see cref="StoreLock.Change"/>.</summary>
-    void Write(StoreKey key, StoredSignIn signIn);
+    /// <param name="key">The key.</param>
+    /// <param name="signIn">What to store.</param>
+    /// <param name="isProvisional">Whether nobody has signed in yet, so that nobody must be asked to open a keychain for it.</param>
+    void Write(StoreKey key, StoredSignIn signIn, bool isProvisional = false);
 
     /// <summary>Reads the sign-in that is under way; null when there is none.</summary>
     StoredFlow? ReadFlow(StoreKey key);

@@ -19,7 +19,16 @@ internal sealed class MemoryTokenStore : ITokenStore
         }
     }
 
-    public void Write(StoreKey key, StoredSignIn signIn)
+    /// <summary>Forgets what is stored for a key.</summary>
+    public void Forget(StoreKey key)
+    {
+        lock (_gate)
+        {
+            _signIns.Remove(key);
+        }
+    }
+
+    public void Write(StoreKey key, StoredSignIn signIn, bool isProvisional = false)
     {
         lock (_gate)
         {

@@ -19,12 +19,13 @@ internal sealed partial class SealSource(Func<IKeychain?> findKeychain, bool isR
 
     /// <summary>What to seal with; null to write files as they are.</summary>
     /// <param name="onlyOne">Runs an action while no other process runs it: two must not make a key each.</param>
+    /// <param name="isProvisional">Whether nobody is there to open a keychain: what is not open then is not used, unless it is required.</param>
     /// <exception cref="IOException">Sealing is required, and the keychain does not answer.</exception>
-    public FileSeal? ForWriting(Action<Action> onlyOne)
+    public FileSeal? ForWriting(Action<Action> onlyOne, bool isProvisional)
     {
         lock (_gate)
         {
-            if (_seal is not null || (_isMissing && !isRequired))
+            if (_seal is not null || ((_isMissing || isProvisional) && !isRequired))
             {
                 return _seal;
             }

@@ -11,7 +11,7 @@ internal sealed record StoreKey(string Server, string? Resource, string? Profile
     private const int MaxReadable = 60;
 
     /// <summary>The name of its files: readable, and different for different keys. What is in the files decides, so no secure hash is needed.</summary>
-    public string FileName { get; } = Name(Server, Resource, Profile);
+    public string FileName => Name(Server, Resource, Profile);
 
     /// <summary>A number that stays the same for the key.</summary>
     public uint Number => (uint)Hash($"{Server}\n{Resource ?? "\0"}\n{Profile ?? "\0"}");

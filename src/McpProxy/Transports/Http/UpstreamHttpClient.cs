@@ -93,7 +93,11 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             }
 
             response.Dispose();
-            var target = new Uri(uri, location);
+            if (!Uri.TryCreate(uri, location, out var target))
+            {
+                throw new UpstreamHttpException($"{Describe(uri)} redirects to something that is no URL", requestWasSent: true);
+            }
+
             if (!IsSameOrigin(uri, target) && !IsUpgrade(uri, target))
             {
                 throw new UpstreamHttpException($"{Describe(uri)} redirects to another origin, {Describe(target)}: if that is the server, use that URL", requestWasSent: true);

@@ -91,7 +91,8 @@ public sealed class AuthorizationServer : LoopbackHost
     /// <summary>Who signs in.</summary>
     public string Account { get; set; } = "ann";
 
-    public int? ExpiresIn { get; set; } = 3600;
+    /// <summary>For how many seconds an access token is said to be good; the servers here take it until a test ends its life.</summary>
+    public Func<SeenRequest, int> ExpiresIn { get; set; } = _ => 3600;
 
     /// <summary>Who gets a refresh token: everybody, unless a test says otherwise.</summary>
     public Predicate<SeenRequest> GivesRefreshToken { get; set; } = _ => true;
@@ -414,12 +415,7 @@ public sealed class AuthorizationServer : LoopbackHost
     {
         var isBound = request.Headers.ContainsKey("DPoP");
         var (access, refresh) = _grants.Issue(grant, refreshable && GivesRefreshToken(request), isBound ? key : null);
-        var answer = new JsonObject { ["access_token"] = access, ["token_type"] = isBound ? "DPoP" : "Bearer" };
-        if (ExpiresIn is { } seconds)
-        {
-            answer["expires_in"] = seconds;
-        }
-
+        var answer = new JsonObject { ["access_token"] = access, ["token_type"] = isBound ? "DPoP" : "Bearer", ["expires_in"] = ExpiresIn(request) };
         if (refresh is not null)
         {
             answer["refresh_token"] = refresh;

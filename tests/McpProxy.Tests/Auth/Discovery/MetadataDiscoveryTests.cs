@@ -27,12 +27,19 @@ public sealed class MetadataDiscoveryTests
     [InlineData(Server, WellKnown + "/a/mcp", WellKnown + "/a/mcp " + WellKnown)]
     [InlineData(Server, "file:///etc/passwd", WellKnown + "/a/mcp " + WellKnown)]
     [InlineData(Server, "javascript:alert(1)", WellKnown + "/a/mcp " + WellKnown)]
-    [InlineData(Server, "", WellKnown + "/a/mcp " + WellKnown)]
     public async Task A_server_is_asked_in_this_order(string server, string? challenge, string urls)
     {
         using var http = new FakeHttp(_ => FakeHttp.Status(404));
-        (await Discovery(http, server).FindResourceAsync(challenge, default)).IsImplied.ShouldBeTrue();
-        http.Urls.Where(url => challenge?.Length != 0 || url != server).ShouldBe(urls.Split(' '));
+        try
+        {
+            await Discovery(http, server).FindResourceAsync(challenge, default);
+        }
+        catch (OAuthException)
+        {
+            // It said that it has metadata.
+        }
+
+        http.Urls.ShouldBe(urls.Split(' '));
         http.Requests.ShouldAllBe(request => request.Method == "GET" && request.Header("Accept") == "application/json" && request.Header("Authorization") == null);
     }
 
@@ -56,7 +63,7 @@ public sealed class MetadataDiscoveryTests
     [InlineData(Server, "https://mcp.test", true)]
     [InlineData(Server, "https://mcp.test:443/", true)]
     [InlineData(Server, "HTTPS://MCP.TEST/a", true)]
-    [InlineData("https://mcp.test", "https://mcp.test/")]
+    [InlineData("https://mcp.test", "https://mcp.test/", true)]
     [InlineData(Server, "https://mcp.test/a/m", false)]
     [InlineData(Server, "https://mcp.test/a/mcp2", false)]
     [InlineData(Server, "https://mcp.test/a/mcp/b", false)]
@@ -120,10 +127,13 @@ public sealed class MetadataDiscoveryTests
     public async Task A_server_without_metadata_authorizes_itself(int status, string body)
     {
         using var http = new FakeHttp(_ => FakeHttp.Json(body, status));
-        var resource = await Discovery(http, "https://mcp.test:8443/a/mcp?x").FindResourceAsync("https://mcp.test:8443/m", default);
+        var resource = await Discovery(http, "https://mcp.test:8443/a/mcp?x").FindResourceAsync(null, default);
         (resource.Resource, resource.ScopesSupported, resource.RequiresDpop, resource.IsImplied).ShouldBe(("https://mcp.test:8443/a/mcp", null, false, true));
         resource.AuthorizationServers.ShouldBe(["https://mcp.test:8443"]);
-        http.Requests.Count.ShouldBe(3);
+        http.Requests.Count.ShouldBe(2);
+
+        // But one that says where its metadata is has some.
+        (await FailsAsync(Discovery(http, "https://mcp.test:8443").FindResourceAsync("https://mcp.test:8443/m", default))).ShouldBe(OAuthFailure.Unusable);
     }
 
     [Theory]
@@ -138,6 +148,7 @@ public sealed class MetadataDiscoveryTests
             using var http = new FakeHttp(request => request.Url.AbsoluteUri == last ? Silent(status) : FakeHttp.Status(404));
             (await FailsAsync(Discovery(http).FindResourceAsync(null, default))).ShouldBe(OAuthFailure.Temporary);
             http.Requests.Count.ShouldBe(2);
+            (await FailsAsync(Discovery(http).FindResourceAsync(last, default))).ShouldBe(OAuthFailure.Temporary);
         }
 
         foreach (var last in (string[])["https://as.test/.well-known/oauth-authorization-server", "https://as.test/.well-known/openid-configuration"])
@@ -161,6 +172,13 @@ public sealed class MetadataDiscoveryTests
         });
         (await Discovery(http).FindResourceAsync("https://mcp.test/m", default)).Resource.ShouldBe("https://mcp.test");
         (await Discovery(http).FindServerAsync("https://as.test", isImplied: false, default)).IsImplied.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_page_in_place_of_metadata_does_not_hide_silence()
+    {
+        using var http = new FakeHttp(request => request.Url.AbsolutePath == "/.well-known/oauth-authorization-server" ? FakeHttp.Json("<html>") : Silent(503));
+        (await FailsAsync(Discovery(http).FindServerAsync("https://mcp.test", isImplied: true, default))).ShouldBe(OAuthFailure.Temporary);
     }
 
     [Fact]

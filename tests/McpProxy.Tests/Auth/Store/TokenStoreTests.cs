@@ -1,4 +1,5 @@
 using System.Text.Json;
+using McpProxy.Auth.Clients;
 using McpProxy.Auth.Store;
 using Shouldly;
 using Xunit;
@@ -9,6 +10,8 @@ public sealed class TokenStoreTests : IDisposable
 {
     private const string Secret = "secret-token";
     private const string Issuer = "https://as.test";
+
+    private static readonly string s_dpopKey = NewDpopKey();
 
     private readonly TemporaryFolder _root = new();
     private readonly LogCollector _log = new();
@@ -111,6 +114,12 @@ public sealed class TokenStoreTests : IDisposable
     [InlineData("garbage")]
     [InlineData("[]")]
     [InlineData("""{"server":7}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuers":null}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuer":"x","issuers":{"x":null}}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuer":"x","issuers":{"x":{"tokens":{"access_token":null}}}}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuer":"x","issuers":{"x":{"client":{"client_id":"c","redirect_uris":null}}}}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuer":"x","issuers":{"x":{"dpop_key":"AAAA"}}}""")]
+    [InlineData("""{"server":"https://mcp.test/mcp","issuer":"x","issuers":{"x":{"dpop_key":"no base64!"}}}""")]
     [InlineData("""{"sealed":"no base64!"}""")]
     [InlineData("""{"sealed":"AAAA"}""")]
     [InlineData("""{"sealed":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}""")]
@@ -247,6 +256,48 @@ public sealed class TokenStoreTests : IDisposable
     }
 
     [Fact]
+    public void What_can_be_read_is_not_lost_when_nothing_can_be_written()
+    {
+        var files = new UnreliableStore();
+        var store = new SafeTokenStore(files, _log);
+        store.Write(_key, SignIn(_key));
+        store.WriteFlow(_key, new() { State = "s" });
+        files.IsReadOnly = true;
+        using (store.TryLock(_key, StoreLock.Change).ShouldNotBeNull())
+        {
+            store.TryLock(_key, StoreLock.Change).ShouldBeNull();
+        }
+
+        store.Read(_key).ShouldSay(SignIn(_key));
+        store.ReadFlow(_key).ShouldNotBeNull().State.ShouldBe("s");
+        store.Write(_key, SignIn(_key) with { Imported = true });
+        store.Read(_key).Imported.ShouldBeTrue();
+
+        files.IsReadOnly = false;
+        store.Write(_key, StoredSignIn.For(_key));
+        files.Read(_key).ShouldSay(StoredSignIn.For(_key));
+        store.Read(_key).ShouldSay(StoredSignIn.For(_key));
+        _log.Warnings.ShouldHaveSingleItem();
+    }
+
+    [Fact]
+    public void Nobody_is_asked_to_open_the_keychain_before_somebody_has_signed_in()
+    {
+        var store = Sealed();
+        store.WriteFlow(_key, new() { State = "s" });
+        store.Write(_key, SignIn(_key), isProvisional: true);
+        _keychain.Questions.ShouldBe(0);
+        Sealed().Read(_key).ShouldSay(SignIn(_key));
+
+        store.Write(_key, SignIn(_key));
+        store.Write(_key, SignIn(_key), isProvisional: true);
+        File.ReadAllText(Path()).ShouldNotContain(Secret);
+
+        new FileTokenStore(_root.Path, new(() => new FakeKeychain(), isRequired: true, _log), _log).Write(_key, SignIn(_key), isProvisional: true);
+        File.ReadAllText(Path()).ShouldNotContain(Secret);
+    }
+
+    [Fact]
     public void A_required_keychain_that_does_not_answer_keeps_secrets_in_memory()
     {
         _keychain.IsLocked = true;
@@ -301,8 +352,14 @@ public sealed class TokenStoreTests : IDisposable
         Client = new() { ClientId = "c", ClientSecret = "s", RedirectUris = ["http://localhost:1/cb"] },
         Tokens = new() { AccessToken = Secret, RefreshToken = "r", Scope = "a b", ClientId = "c", ObtainedAt = 1, ExpiresAt = 2 },
         Resource = key.Server,
-        DpopKey = "key",
+        DpopKey = s_dpopKey,
     });
+
+    private static string NewDpopKey()
+    {
+        using var key = JwtSigner.Create();
+        return key.Export();
+    }
 
     private StoreKey Account(string profile) => new(_key.Server, null, profile);
 
@@ -311,6 +368,26 @@ public sealed class TokenStoreTests : IDisposable
     private FileTokenStore Files() => new(_root.Path, seal: null, _log);
 
     private FileTokenStore Sealed() => new(_root.Path, new(() => _keychain, isRequired: false, _log), _log);
+}
+
+/// <summary>A store in memory that stands for files which cannot be written at times.</summary>
+file sealed class UnreliableStore : ITokenStore
+{
+    private readonly MemoryTokenStore _inner = new();
+
+    public bool IsReadOnly { get; set; }
+
+    private MemoryTokenStore Writable => IsReadOnly ? throw new UnauthorizedAccessException("read-only") : _inner;
+
+    public StoredSignIn Read(StoreKey key) => _inner.Read(key);
+
+    public void Write(StoreKey key, StoredSignIn signIn, bool isProvisional = false) => Writable.Write(key, signIn);
+
+    public StoredFlow? ReadFlow(StoreKey key) => _inner.ReadFlow(key);
+
+    public void WriteFlow(StoreKey key, StoredFlow? flow) => Writable.WriteFlow(key, flow);
+
+    public IDisposable? TryLock(StoreKey key, StoreLock kind) => Writable.TryLock(key, kind);
 }
 
 file static class Saying

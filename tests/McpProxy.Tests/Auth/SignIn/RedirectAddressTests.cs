@@ -1,0 +1,60 @@
+using System.Net;
+using McpProxy.Auth.SignIn;
+using Shouldly;
+using Xunit;
+
+namespace McpProxy.Tests.Auth.SignIn;
+
+public sealed class RedirectAddressTests
+{
+    [Theory]
+    [InlineData("localhost", "http://localhost:1234/cb", "127.0.0.1 ::1")]
+    [InlineData("127.0.0.1", "http://127.0.0.1:1234/cb", "127.0.0.1 ::1")]
+    [InlineData("[::1]", "http://[::1]:1234/cb", "127.0.0.1 ::1")]
+    [InlineData("proxy.test", "http://proxy.test:1234/cb", "127.0.0.1 ::1")]
+    [InlineData("0.0.0.0", "http://localhost:1234/cb", "0.0.0.0")]
+    [InlineData("[::]", "http://localhost:1234/cb", "::")]
+    [InlineData("10.0.0.7", "http://10.0.0.7:1234/cb", "10.0.0.7")]
+    public void A_name_is_listened_for_on_this_machine_and_an_address_where_it_is(string host, string uri, string addresses)
+    {
+        var address = new RedirectAddress(host, 1234, "/cb");
+        address.Uri.ShouldBe(uri);
+        address.ListenAddresses.ShouldBe(addresses.Split(' ').Select(IPAddress.Parse));
+    }
+
+    [Theory]
+    [InlineData("http://localhost:1234/oauth/callback", "localhost", 1234, "/oauth/callback")]
+    [InlineData("http://127.0.0.1:80/", "127.0.0.1", 80, "/")]
+    [InlineData("http://[::1]:1/cb", "[::1]", 1, "/cb")]
+    public void A_redirect_uri_can_be_taken_apart(string uri, string host, int port, string path)
+    {
+        var address = RedirectAddress.TryParse(uri).ShouldNotBeNull();
+        address.ShouldBe(new(host, port, path));
+        address.Uri.ShouldBe(uri);
+    }
+
+    [Theory]
+    [InlineData("https://localhost:1234/cb")]
+    [InlineData("http://localhost/cb")]
+    [InlineData("mcp-proxy://callback")]
+    [InlineData("urn:ietf:wg:oauth:2.0:oob")]
+    [InlineData("/cb")]
+    [InlineData("")]
+    public void What_cannot_be_listened_on_is_no_address(string uri) => RedirectAddress.TryParse(uri).ShouldBeNull();
+
+    [Theory]
+    [InlineData("localhost:1234", true)]
+    [InlineData("LocalHost", true)]
+    [InlineData("127.0.0.1:9", true)]
+    [InlineData("[::1]", true)]
+    [InlineData("[::1]:1234", true)]
+    [InlineData("Proxy.test:1234", true)]
+    [InlineData("", false)]
+    [InlineData(":1234", false)]
+    [InlineData("::1", false)]
+    [InlineData("evil.test", false)]
+    [InlineData("localhost.evil.test", false)]
+    [InlineData("evil.test:localhost", false)]
+    [InlineData("127.0.0.1.evil.test", false)]
+    public void A_request_names_this_machine(string host, bool isOurs) => new RedirectAddress("proxy.test", 1234, "/cb").IsHost(host).ShouldBe(isOurs);
+}
