@@ -24,6 +24,10 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <summary>How often one request may be sent again for a nonce: one that ends meanwhile is replaced once.</summary>
     private const int MaxNonces = 2;
 
+    /// <summary>How many sign-ins may begin within <see cref="s_unaskedMemory"/> without a user's action.</summary>
+    private const int MaxUnaskedSignIns = 3;
+
+    private static readonly TimeSpan s_unaskedMemory = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
@@ -38,6 +42,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly Lock _gate = new();
     private readonly SemaphoreSlim _direct = new(1, 1);
     private readonly List<(string Scope, DateTimeOffset At)> _widened = [];
+    private readonly List<DateTimeOffset> _unaskedSignIns = [];
     private SignInRun? _run;
     private Task<Outcome>? _work;
     private Task<Outcome>? _renewal;
@@ -415,13 +420,16 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     {
         var started = Time.GetTimestamp();
         var patience = PatienceOf(occasion);
+
+        // In the background nobody is there to wait for.
+        var caring = occasion == RequestOccasion.Background ? new CancellationToken(canceled: true) : attempt.Patience;
         while (true)
         {
-            var work = Begin(() => ReauthorizeAsync(used, challenge, widened, attempt.Patience.IsCancellationRequested ? RequestOccasion.Background : occasion));
+            var work = Begin(() => ReauthorizeAsync(used, challenge, widened, caring.IsCancellationRequested ? RequestOccasion.Background : occasion));
             try
             {
                 var left = patience - Time.GetElapsedTime(started);
-                var outcome = await WhileSomebodyCaresAsync(work, attempt.Patience, cancellationToken).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
+                var outcome = await WhileSomebodyCaresAsync(work, caring, cancellationToken).WaitAsync(left > TimeSpan.Zero ? left : TimeSpan.Zero, Time, cancellationToken);
                 if (outcome != Outcome.NeedsUser)
                 {
                     return outcome == Outcome.Done;
@@ -434,7 +442,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             }
 
             // Whoever began it must not ask the user; perhaps this request may.
-            if (attempt.Patience.IsCancellationRequested || !MayAsk(occasion))
+            if (caring.IsCancellationRequested || !MayAsk(occasion))
             {
                 var reason = _refused is { } refused ? $" The last one did not work: {refused.Message}." : "";
                 throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with \"mcp-proxy login\" and the server's URL", url: null);
@@ -459,13 +467,26 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     {
         lock (_gate)
         {
+            // A server that takes no token for long must not have pages opened by what clients ask for by themselves.
+            var now = Time.GetUtcNow();
             return occasion switch
             {
                 RequestOccasion.Background => false,
                 RequestOccasion.UserAction => true,
-                RequestOccasion.Introduction => _refused is null || Time.GetUtcNow() - _refusedAt >= s_refusalMemory,
+                _ when _unaskedSignIns.Count(at => now - at < s_unaskedMemory) >= MaxUnaskedSignIns => false,
+                RequestOccasion.Introduction => _refused is null || now - _refusedAt >= s_refusalMemory,
                 _ => _refused is null,
             };
+        }
+    }
+
+    private void CountUnasked()
+    {
+        var now = Time.GetUtcNow();
+        lock (_gate)
+        {
+            _unaskedSignIns.RemoveAll(at => now - at >= s_unaskedMemory);
+            _unaskedSignIns.Add(now);
         }
     }
 
@@ -503,6 +524,11 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             if (!MayAsk(occasion))
             {
                 return Outcome.NeedsUser;
+            }
+
+            if (occasion != RequestOccasion.UserAction)
+            {
+                CountUnasked();
             }
 
             if (widened is not null)
