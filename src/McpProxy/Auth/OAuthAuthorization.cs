@@ -98,6 +98,18 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
     }
 
+    /// <summary>Whether what was tried last failed for a reason that passes by itself, before anybody was asked for anything.</summary>
+    public bool MayPass
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _refused is null && _work?.Exception?.InnerException is OAuthException { Failure: OAuthFailure.Temporary };
+            }
+        }
+    }
+
     /// <summary>Lets a sign-in follow one that did not work: somebody wants it now.</summary>
     public void ForgetRefusal()
     {
@@ -242,7 +254,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
         catch (OAuthException e)
         {
-            throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null, mayRetry: e.Failure == OAuthFailure.Temporary && !_wasPrompted);
+            throw new SignInException($"cannot sign in to {_context.ServerName}: {e.Message}", url: null);
         }
         catch (Exception e) when (e is not (UpstreamHttpException or OperationCanceledException))
         {

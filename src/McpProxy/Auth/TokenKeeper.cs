@@ -13,7 +13,6 @@ namespace McpProxy.Auth;
 internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore others) : IAsyncDisposable
 {
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan s_failureMemory = TimeSpan.FromSeconds(10);
 
     private readonly ILogger _logger = context.Logger;
     private readonly SemaphoreSlim _renewing = new(1, 1);
@@ -22,9 +21,7 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     private AccessCredential? _current;
     private bool _isLoaded;
     private Task _lastRenewal = Task.CompletedTask;
-    private string? _failedToken;
-    private OAuthException? _failure;
-    private DateTimeOffset _failedAt;
+    private string? _refusedToken;
 
     /// <summary>The tokens in use; those that are stored, the first time. Null when there are none.</summary>
     public AccessCredential? Current
@@ -259,18 +256,9 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
             return false;
         }
 
-        if (_failedToken == refreshToken)
+        if (_refusedToken == refreshToken)
         {
-            if (_failure is null)
-            {
-                return false;
-            }
-
-            if (context.Time.GetUtcNow() - _failedAt < s_failureMemory)
-            {
-                // Many requests at once must not ask a server that has just not answered one after the other.
-                throw _failure;
-            }
+            return false;
         }
 
         var client = ClientOf(issuer, stored, tokens);
@@ -300,13 +288,8 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         {
             // The server refuses this way to renew; it has not said that the sign-in is over.
             LogNotRenewed(context.ServerName, e.Message);
-            (_failedToken, _failure) = (refreshToken, null);
+            _refusedToken = refreshToken;
             return false;
-        }
-        catch (OAuthException e)
-        {
-            (_failedToken, _failure, _failedAt) = (refreshToken, e, context.Time.GetUtcNow());
-            throw;
         }
     }
 

@@ -13,6 +13,8 @@ namespace McpProxy.Auth.SignIn;
 internal sealed partial class SignInFront : IConnection
 {
     private const int MaxHeld = 1000;
+    private static readonly TimeSpan s_firstPause = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_maxPause = TimeSpan.FromSeconds(30);
 
     private readonly IConnection _inner;
     private readonly OAuthAuthorization _authorization;
@@ -277,6 +279,7 @@ internal sealed partial class SignInFront : IConnection
     private async Task IntroduceAsync(bool afresh)
     {
         const int Rounds = 5;
+        var pause = s_firstPause;
         await Task.Yield();
         try
         {
@@ -288,7 +291,15 @@ internal sealed partial class SignInFront : IConnection
                 if (signIn.Exception is { } failure && !afresh)
                 {
                     Refuse(new($"cannot sign in to {_serverName}: {failure.InnerException!.Message}", url: null));
-                    return;
+                    if (!_authorization.MayPass)
+                    {
+                        return;
+                    }
+
+                    // The network of a laptop that wakes up, most often.
+                    await Task.Delay(pause, _authorization.Time, _closing.Token);
+                    pause = pause * 2 < s_maxPause ? pause * 2 : s_maxPause;
+                    round = 1;
                 }
 
                 var answer = await IntroduceOnceAsync();
@@ -304,7 +315,8 @@ internal sealed partial class SignInFront : IConnection
                 }
 
                 // Once more when somebody signs in anew, or when the stream broke on which the answer would have come.
-                var isWorthIt = answer.Id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null || (answer.ErrorCode() == JsonRpcErrorCode.SignInNeeded && _authorization.SignInUnderWay is { IsFaulted: false } next && next != signIn);
+                var isWorthIt = answer.Id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null || (answer.ErrorCode() == JsonRpcErrorCode.SignInNeeded
+                    && (_authorization.MayPass || (_authorization.SignInUnderWay is { IsFaulted: false } next && next != signIn)));
                 if (!isWorthIt || round == Rounds)
                 {
                     LogNotIntroduced(_serverName);
@@ -355,6 +367,7 @@ internal sealed partial class SignInFront : IConnection
     private async Task BringInAsync(JsonRpcMessage introduction)
     {
         _local!.Meet(introduction);
+        _refusal = null;
         await FlushAsync();
         LogBroughtIn(_serverName);
         bool tell;
@@ -457,7 +470,7 @@ internal sealed partial class SignInFront : IConnection
 
             if (_stage == Stage.Asked)
             {
-                return message.ErrorCode() == JsonRpcErrorCode.SignInNeeded && _authorization.SignInUnderWay is { IsFaulted: false }
+                return message.ErrorCode() == JsonRpcErrorCode.SignInNeeded && (_authorization.SignInUnderWay is { IsFaulted: false } || _authorization.MayPass)
                     ? TakeOverAsync(initialize)
                     : LetInAsync(message, related, cancellationToken);
             }

@@ -6,8 +6,7 @@ namespace McpProxy.Transports.Http;
 /// <summary>The upstream wants the user to sign in. The connection is as good as before.</summary>
 /// <param name="message">What to do, or why it cannot be done.</param>
 /// <param name="url">Where to sign in; null when that is not possible now.</param>
-/// <param name="mayRetry">Whether it may work in a moment, without anybody doing anything.</param>
-internal sealed class SignInException(string message, Uri? url, bool mayRetry = false) : UpstreamHttpException(message, requestWasSent: !mayRetry)
+internal sealed class SignInException(string message, Uri? url) : UpstreamHttpException(message, requestWasSent: true)
 {
     /// <summary>Where to sign in; null when that is not possible now.</summary>
     public Uri? Url { get; } = url;
