@@ -1,4 +1,5 @@
 using System.Globalization;
+using McpProxy.Auth;
 using McpProxy.Auth.Store;
 using McpProxy.Transports.Http;
 using Microsoft.Extensions.Logging;
@@ -61,8 +62,8 @@ internal static class StoredSignIns
         }
 
         var renewal = tokens.RefreshToken is null ? "cannot be renewed" : "is renewed by itself";
-        return tokens.ExpiresAt is not { } end ? "yes, without an end that is known"
-            : DateTimeOffset.FromUnixTimeMilliseconds(end) is var until && until > now ? $"yes, until {Time(until)}; {renewal}"
+        return UnixTime.FromMilliseconds(tokens.ExpiresAt) is not { } until ? "yes, without an end that is known"
+            : until > now ? $"yes, until {Time(until)}; {renewal}"
             : $"ended {Time(until)}; {renewal}";
     }
 

@@ -161,12 +161,13 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         return new(RenewedAsync(current, occasion, cancellationToken));
     }
 
-    /// <summary>What is to be used in place of tokens that are about to end; null when the user has to sign in.</summary>
+    /// <summary>What is to be used in place of tokens that have ended: new ones, or the same where there are no new ones.</summary>
     private async Task<IRequestCredential?> RenewedAsync(AccessCredential? current, RequestOccasion occasion, CancellationToken cancellationToken)
     {
         try
         {
-            return await RenewOnceAsync(current).WaitAsync(AsksUser ? PatienceOf(occasion) : Timeout.InfiniteTimeSpan, Time, cancellationToken) == Outcome.Done ? _keeper.Current : null;
+            await RenewOnceAsync(current).WaitAsync(AsksUser ? PatienceOf(occasion) : Timeout.InfiniteTimeSpan, Time, cancellationToken);
+            return _keeper.Current;
         }
         catch (TimeoutException)
         {
@@ -174,8 +175,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         }
         catch (OAuthException)
         {
-            // The server may know better by now: its refusal names who authorizes for it.
-            return null;
+            // The server has the last word; its refusal names who authorizes for it now.
+            return current;
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -526,7 +527,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         try
         {
             // Asked anew each time: who authorizes for a server can change.
-            var token = used?.Tokens.AccessToken ?? _keeper.StoredToken;
+            var token = used?.Tokens.AccessToken;
             var resource = await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, _closing.Token);
             if (widened is null && await _keeper.RenewAsync(token, resource, mayRefresh: used is not { Origin: CredentialOrigin.Renewed, IsProven: false }, _closing.Token))
             {

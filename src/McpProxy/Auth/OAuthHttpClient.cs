@@ -53,7 +53,12 @@ internal sealed class OAuthHttpClient(HttpMessageInvoker http, Uri server, bool 
     public Uri Checked(Uri uri)
     {
         // A remote server must not make the proxy talk to what runs on this machine.
-        if (uri.Scheme == Uri.UriSchemeHttps || (uri.Scheme == Uri.UriSchemeHttp && (allowHttp || (uri.IsLoopback && server.IsLoopback))))
+        if (uri.IsLoopback && !server.IsLoopback && !allowHttp)
+        {
+            throw new OAuthException(OAuthFailure.Unusable, $"{UpstreamHttpClient.Describe(server)} is not on this machine, and refers to {UpstreamHttpClient.Describe(uri)}, which is (--allow-http accepts that)");
+        }
+
+        if (uri.Scheme == Uri.UriSchemeHttps || (uri.Scheme == Uri.UriSchemeHttp && (allowHttp || uri.IsLoopback)))
         {
             return uri;
         }

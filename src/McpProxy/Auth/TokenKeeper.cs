@@ -41,9 +41,6 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
         }
     }
 
-    /// <summary>The access token that is stored, whether it is of use or not; null when there is none.</summary>
-    public string? StoredToken => context.Store.Read(context.Key).Current?.Tokens?.AccessToken;
-
     /// <summary>Takes over what another process has stored since.</summary>
     /// <param name="refused">The access token that is of no use; null for none.</param>
     /// <param name="needed">The scopes that the tokens must have been requested with.</param>

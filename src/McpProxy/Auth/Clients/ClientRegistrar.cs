@@ -50,11 +50,9 @@ internal sealed partial class ClientRegistrar(OAuthHttpClient http, OAuthOptions
         return JsonText.Object(writer =>
         {
             Write("client_name", () => writer.WriteString("client_name", "mcp-proxy"));
-            if (redirectUri is not null)
-            {
-                Write("redirect_uris", () => writer.WriteStrings("redirect_uris", [redirectUri]));
-                Write("response_types", () => writer.WriteStrings("response_types", ["code"]));
-            }
+            // Without a browser both are empty: left out, some servers take them for those of one.
+            Write("redirect_uris", () => writer.WriteStrings("redirect_uris", redirectUri is null ? [] : [redirectUri]));
+            Write("response_types", () => writer.WriteStrings("response_types", redirectUri is null ? [] : ["code"]));
 
             // Without it OpenID providers take the client for a web application, which may not come back to this machine.
             Write("application_type", () => writer.WriteString("application_type", "native"));

@@ -7,6 +7,10 @@ namespace McpProxy.Auth.Clients;
 /// <summary>Signs the JWTs of the client: its assertions (RFC 7523) and its proofs of possession (RFC 9449).</summary>
 internal sealed class JwtSigner : IDisposable
 {
+    private const string P256 = "1.2.840.10045.3.1.7";
+    private const string P384 = "1.3.132.0.34";
+    private const string P521 = "1.3.132.0.35";
+
     private readonly ECDsa? _ec;
     private readonly RSA? _rsa;
 
@@ -37,7 +41,7 @@ internal sealed class JwtSigner : IDisposable
         {
             ec.ImportFromPem(pem);
             _ = ec.ExportParameters(includePrivateParameters: true);
-            return ec.KeySize is 256 or 384 or 521 ? new(ec, null) : throw new CryptographicException("a curve that JWTs are not signed with");
+            return ec.ExportParameters(includePrivateParameters: false).Curve.Oid.Value is P256 or P384 or P521 ? new(ec, null) : throw new CryptographicException("a curve that JWTs are not signed with");
         }
         catch (Exception e) when (e is ArgumentException or CryptographicException)
         {

@@ -132,6 +132,12 @@ internal sealed partial class SignInFront : IConnection
                 return false;
             }
 
+            if (_stage == Stage.Asked && (message.Kind == JsonRpcMessageKind.Response || message.Is("ping"u8) || message.CancelledRequest() == _introducedAs))
+            {
+                // The server may be waiting for it to answer.
+                return false;
+            }
+
             if (_stage == Stage.Asked && _held.Count < MaxHeld)
             {
                 held = new(message.Detach());
@@ -263,7 +269,29 @@ internal sealed partial class SignInFront : IConnection
     private async ValueTask LetInAsync(JsonRpcMessage answer, JsonRpcId related, CancellationToken cancellationToken)
     {
         await _receiver!.ReceiveAsync(answer, related, cancellationToken);
-        await FlushAsync();
+        StartFlushing();
+    }
+
+    /// <summary>Not awaited by whoever brings the answer: what is handed on may wait for that to end.</summary>
+    private void StartFlushing()
+    {
+        lock (_gate)
+        {
+            _introducing = FlushSafelyAsync();
+        }
+    }
+
+    private async Task FlushSafelyAsync()
+    {
+        try
+        {
+            await Task.Yield();
+            await FlushAsync();
+        }
+        catch (OperationCanceledException)
+        {
+            // Closing.
+        }
     }
 
     /// <summary>Introduces the client to the server as soon as it is let in. Under the lock.</summary>
@@ -479,6 +507,29 @@ internal sealed partial class SignInFront : IConnection
         return _receiver!.ReceiveAsync(message, related, cancellationToken);
     }
 
+    private async ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
+    {
+        if (fault.IsResponse && fault.Id == _introducedAs)
+        {
+            lock (_gate)
+            {
+                if (_stage == Stage.Introducing && _introduction is { } introduction)
+                {
+                    _introduction = null;
+                    introduction.TrySetResult(JsonRpcWriter.Error(fault));
+                    return;
+                }
+            }
+
+            if (_stage == Stage.Asked)
+            {
+                StartFlushing();
+            }
+        }
+
+        await _receiver!.FaultAsync(fault, cancellationToken);
+    }
+
     private ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
     {
         lock (_gate)
@@ -524,7 +575,7 @@ internal sealed partial class SignInFront : IConnection
     {
         public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) => front.ReceiveAsync(message, related, cancellationToken);
 
-        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => front._receiver!.FaultAsync(fault, cancellationToken);
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => front.FaultAsync(fault, cancellationToken);
 
         public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => front.AbandonedAsync(reason, cancellationToken);
     }

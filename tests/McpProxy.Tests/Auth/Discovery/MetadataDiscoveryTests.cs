@@ -306,10 +306,12 @@ public sealed class MetadataDiscoveryTests
     [InlineData("https://mcp.test", "http://localhost:8080", false)]
     [InlineData("https://mcp.test", "http://127.0.0.1:8080", false)]
     [InlineData("https://mcp.test", "http://[::1]:8080", false)]
+    [InlineData("https://mcp.test", "https://localhost:8443", false)]
+    [InlineData("https://localhost:1234", "https://127.0.0.1:8443", true)]
     [InlineData("http://mcp.test", "http://mcp.test", false)]
     [InlineData("http://localhost:1234", "http://127.0.0.1:8080", true)]
     [InlineData("http://127.0.0.1:1234", "http://as.test", false)]
-    public async Task Plain_http_is_for_this_machine_alone_unless_allowed(string server, string url, bool isAsked)
+    public async Task Plain_http_is_for_this_machine_alone_and_this_machine_for_itself_unless_allowed(string server, string url, bool isAsked)
     {
         foreach (var (isAllowed, expected) in ((bool, bool)[])[(false, isAsked), (true, true)])
         {

@@ -106,6 +106,22 @@ public sealed class SignInFrontTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_malformed_introduction_after_the_sign_in_is_tried_again_when_the_user_wants_something()
+    {
+        await TakeOverAsync();
+        await _client.NextAsync();
+        _introductions.Clear();
+        await SendAsync(ListTools);
+        await ApproveAsync();
+        (await SentAsync(2)).ShouldBe([Initialize, Initialize]);
+        await _inner.FaultAsync(new(-32603, "malformed", Message(Initialize).Id, IsResponse: true));
+        (await _client.NextAsync()).ShouldStartWith("""{"jsonrpc":"2.0","id":1,"error":{""");
+        _introductions.Enqueue(Introduction("{}"));
+        await SendAsync(Call);
+        (await SentAsync(2)).ShouldBe([Initialize, Call]);
+    }
+
+    [Fact]
     public async Task A_client_that_introduces_itself_again_is_answered_again_and_the_server_hears_its_last_word()
     {
         await TakeOverAsync();
