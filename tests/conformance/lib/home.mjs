@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, join, resolve } from 'node:path';
 
-const BIN = resolve(import.meta.dirname, '../fixtures/bin');
+const DESKTOP = resolve(import.meta.dirname, '../fixtures/desktop');
 
 /** Calls `action` with the variables that lead to a new home and to the browser; then removes it. */
 export async function withHome(action) {
@@ -12,8 +12,8 @@ export async function withHome(action) {
     return await action({
       HOME: home,
       MCP_REMOTE_CONFIG_DIR: join(home, 'sign-ins'),
-      BROWSER: join(BIN, 'xdg-open'),
-      PATH: `${BIN}${delimiter}${process.env.PATH}`,
+      BROWSER: join(DESKTOP, 'xdg-open'),
+      PATH: `${DESKTOP}${delimiter}${process.env.PATH}`,
     });
   } finally {
     await rm(home, { recursive: true, force: true });
