@@ -1,5 +1,4 @@
 using System.Net;
-using McpProxy.Auth.Clients;
 using McpProxy.Auth.Discovery;
 using McpProxy.Auth.Grants;
 using McpProxy.Auth.SignIn;
@@ -18,21 +17,13 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     /// <summary>How often one request may be sent again for its credentials.</summary>
     private const int MaxAnswers = 4;
 
-    /// <summary>How often the scopes may be widened before the server's word is final.</summary>
-    private const int MaxStepUps = 2;
-
     /// <summary>How often one request may be sent again for a nonce: one that ends meanwhile is replaced once.</summary>
     private const int MaxNonces = 2;
 
-    /// <summary>How many sign-ins may begin within <see cref="s_unaskedMemory"/> without a user's action.</summary>
-    private const int MaxUnaskedSignIns = 3;
-
-    private static readonly TimeSpan s_unaskedMemory = TimeSpan.FromMinutes(5);
     private static readonly TimeSpan s_introductionWait = TimeSpan.FromSeconds(3);
     private static readonly TimeSpan s_refusalMemory = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_failureMemory = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan s_widenedMemory = TimeSpan.FromMinutes(10);
 
     private readonly OAuthContext _context;
     private readonly TokenKeeper _keeper;
@@ -40,19 +31,15 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     private readonly ILogger _logger;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
-    private readonly SemaphoreSlim _direct = new(1, 1);
-    private readonly List<(string Scope, DateTimeOffset At)> _widened = [];
-    private readonly List<DateTimeOffset> _unaskedSignIns = [];
+    private readonly SignInPolicy _policy;
+    private readonly DirectTokens _direct;
     private SignInRun? _run;
     private Task<Outcome>? _work;
     private Task<Outcome>? _renewal;
-    private ProtectedResource? _directResource;
     private TaskCompletionSource _userIsAsked = new();
     private SignInPrompt? _prompt;
     private bool _wasPrompted;
-    private OAuthException? _refused;
-    private DateTimeOffset _refusedAt;
-    private DateTimeOffset _failedAt;
+    private DateTimeOffset _renewalFailedAt;
     private string? _refusedFresh;
     private DateTimeOffset _refusedFreshAt;
 
@@ -62,6 +49,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         _browser = browser;
         _logger = context.Logger;
         _keeper = new(context, others);
+        _policy = new(context.Time);
+        _direct = new(context, _keeper);
     }
 
     private enum Outcome
@@ -105,19 +94,13 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         {
             lock (_gate)
             {
-                return _refused is null && _work?.Exception?.InnerException is OAuthException { Failure: OAuthFailure.Temporary };
+                return _policy.Failure is null && _work?.Exception?.InnerException is OAuthException { Failure: OAuthFailure.Temporary };
             }
         }
     }
 
     /// <summary>Lets a sign-in follow one that did not work: somebody wants it now.</summary>
-    public void ForgetRefusal()
-    {
-        lock (_gate)
-        {
-            _refused = null;
-        }
-    }
+    public void ForgetFailure() => _policy.Forget();
 
     /// <summary>The sign-in under way, or how the last one ended; null when there was none.</summary>
     public Task? SignInUnderWay
@@ -190,7 +173,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         lock (_gate)
         {
             // Beside a sign-in: a page that nobody looks at must not keep good tokens from being renewed.
-            if (_renewal is null || (_renewal.IsCompleted && !(_renewal.IsFaulted && Time.GetUtcNow() - _failedAt < s_failureMemory)))
+            if (_renewal is null || (_renewal.IsCompleted && !(_renewal.IsFaulted && Time.GetUtcNow() - _renewalFailedAt < s_failureMemory)))
             {
                 _renewal = RenewAsync(current);
             }
@@ -209,14 +192,13 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 return await _keeper.RenewAsync(current?.Tokens.AccessToken, resource: null, mayRefresh: true, _closing.Token) ? Outcome.Done : Outcome.NeedsUser;
             }
 
-            // The one that the tokens were granted for: without a challenge another could be found, which must not see the client's secret.
-            await RequestDirectlyAsync(current, _directResource, current?.Tokens.Scope ?? ScopeSet.None, current?.Dpop is not null, _closing.Token);
+            await _direct.RenewAsync(current, _closing.Token);
             return Outcome.Done;
         }
         catch (OAuthException e)
         {
             LogNotRenewed(e.Message);
-            _failedAt = Time.GetUtcNow();
+            _renewalFailedAt = Time.GetUtcNow();
             throw;
         }
     }
@@ -332,8 +314,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return await WaitAsync(used, challenge, widened: null, attempt, occasion, cancellationToken);
         }
 
-        var resource = _context.Options.TokenEndpoint is null ? await _context.Discovery.FindResourceAsync(challenge?.ResourceMetadata, cancellationToken) : null;
-        await RequestDirectlyAsync(used, resource, challenge?.Scope ?? ScopeSet.None, challenge?.IsDpop == true, cancellationToken);
+        await _direct.RequestAsync(used, challenge, challenge?.Scope ?? ScopeSet.None, cancellationToken);
         return true;
     }
 
@@ -362,60 +343,8 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             return await WaitAsync(used, challenge, scope, attempt, occasion, cancellationToken);
         }
 
-        var resource = await _context.Discovery.FindResourceAsync(challenge.ResourceMetadata, cancellationToken);
-        await RequestDirectlyAsync(used, resource, scope, used.Dpop is not null, cancellationToken);
+        await _direct.RequestAsync(used, challenge, scope, cancellationToken);
         return true;
-    }
-
-    /// <summary>Bounds how often the user is asked for the same scopes, over all requests.</summary>
-    private bool MayWiden(ScopeSet scope)
-    {
-        var now = Time.GetUtcNow();
-        lock (_gate)
-        {
-            _widened.RemoveAll(entry => now - entry.At > s_widenedMemory);
-            if (_widened.Count(entry => entry.Scope == scope.ToString()) == MaxStepUps)
-            {
-                return false;
-            }
-
-            _widened.Add((scope.ToString(), now));
-            return true;
-        }
-    }
-
-    /// <summary>Requests tokens without a user, one request at a time. A refusal holds for a while: nothing would be different.</summary>
-    private async Task RequestDirectlyAsync(AccessCredential? used, ProtectedResource? resource, ScopeSet scope, bool wantsDpop, CancellationToken cancellationToken)
-    {
-        await _direct.WaitAsync(cancellationToken);
-        try
-        {
-            if (_keeper.Current is { } current && current != used)
-            {
-                return;
-            }
-
-            if (_refused is not null && _context.Time.GetUtcNow() - _refusedAt < s_refusalMemory)
-            {
-                throw _refused;
-            }
-
-            var dpop = wantsDpop || resource?.RequiresDpop == true ? used?.Dpop ?? new DpopKey(JwtSigner.Create()) : null;
-            _directResource = resource;
-            var granted = await new DirectGrant(_context).RequestAsync(resource, scope, dpop, cancellationToken);
-            granted.Origin = CredentialOrigin.Granted;
-            _keeper.Use(granted);
-        }
-        catch (OAuthException e) when (e.Failure != OAuthFailure.Temporary && e != _refused)
-        {
-            _refused = e;
-            _refusedAt = _context.Time.GetUtcNow();
-            throw;
-        }
-        finally
-        {
-            _direct.Release();
-        }
     }
 
     /// <summary>Waits for better tokens, as long as the occasion allows.</summary>
@@ -455,9 +384,9 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
             }
 
             // Whoever began it must not ask the user; perhaps this request may.
-            if (caring.IsCancellationRequested || !MayAsk(occasion))
+            if (caring.IsCancellationRequested || !_policy.MayAsk(occasion))
             {
-                var reason = _refused is { } refused ? $" The last one did not work: {refused.Message}." : "";
+                var reason = _policy.Failure is { } refused ? $" The last one did not work: {refused.Message}." : "";
                 throw new SignInException($"{_context.ServerName} needs a sign-in.{reason} It begins with the next call of a tool, or with \"mcp-proxy login\" and the server's URL", url: null);
             }
         }
@@ -473,33 +402,6 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         catch (OperationCanceledException) when (patience.IsCancellationRequested && !work.IsCompleted)
         {
             return await Task.WhenAny(work, _userIsAsked.Task).WaitAsync(cancellationToken) == work ? await work : Outcome.NeedsUser;
-        }
-    }
-
-    private bool MayAsk(RequestOccasion occasion)
-    {
-        lock (_gate)
-        {
-            // A server that takes no token for long must not have pages opened by what clients ask for by themselves.
-            var now = Time.GetUtcNow();
-            return occasion switch
-            {
-                RequestOccasion.Background => false,
-                RequestOccasion.UserAction => true,
-                _ when _unaskedSignIns.Count(at => now - at < s_unaskedMemory) >= MaxUnaskedSignIns => false,
-                RequestOccasion.Introduction => _refused is null || now - _refusedAt >= s_refusalMemory,
-                _ => _refused is null,
-            };
-        }
-    }
-
-    private void CountUnasked()
-    {
-        var now = Time.GetUtcNow();
-        lock (_gate)
-        {
-            _unaskedSignIns.RemoveAll(at => now - at >= s_unaskedMemory);
-            _unaskedSignIns.Add(now);
         }
     }
 
@@ -534,19 +436,14 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
                 return Outcome.Done;
             }
 
-            if (!MayAsk(occasion))
+            if (!_policy.MayAsk(occasion))
             {
                 return Outcome.NeedsUser;
             }
 
-            if (occasion != RequestOccasion.UserAction)
-            {
-                CountUnasked();
-            }
-
             if (widened is not null)
             {
-                if (!MayWiden(challenge!.Scope))
+                if (!_policy.TryStepUp(challenge!.Scope))
                 {
                     return Outcome.Final;
                 }
@@ -556,6 +453,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
             var scope = widened ?? ScopeFor(challenge, resource, used);
             var need = new SignInNeed(resource, scope, token, challenge?.IsDpop == true || (widened is not null && used?.Dpop is not null));
+            _policy.Begin(occasion);
             await SignInAsync(need);
             return Outcome.Done;
         }
@@ -567,13 +465,7 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         catch (OAuthException e)
         {
             LogSignInFailed(_context.ServerName, e.Message);
-            lock (_gate)
-            {
-                // What is temporary may be tried again at once; but no person is asked again for nothing.
-                _refused = e.Failure == OAuthFailure.Temporary && !_wasPrompted ? null : e;
-                _refusedAt = Time.GetUtcNow();
-            }
-
+            _policy.Fail(e, _wasPrompted);
             throw;
         }
     }
@@ -595,7 +487,6 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
         var run = new SignInRun(_context, _keeper, _browser, need, Announce);
         lock (_gate)
         {
-            _refused = null;
             _wasPrompted = false;
             _run = run;
             _userIsAsked.TrySetResult();

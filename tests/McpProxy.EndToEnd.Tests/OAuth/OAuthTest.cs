@@ -22,8 +22,6 @@ public abstract class OAuthTest(ITestOutputHelper output) : EndToEndTest(output)
 
     protected string Url => Server.At(Transport.StreamableHttp);
 
-    protected static string[] NoOptions => [];
-
     public override async ValueTask InitializeAsync()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "the stand-in browser is a shell script");
@@ -40,7 +38,7 @@ public abstract class OAuthTest(ITestOutputHelper output) : EndToEndTest(output)
 
     /// <inheritdoc cref="Start(string[])"/>
     protected StdioSession Start(Era era, string url, IReadOnlyDictionary<string, string?>? environment, params string[] options) =>
-        new(Run([url, .. options.Contains("--log-level") ? NoOptions : ["--debug"], .. options], environment), era);
+        new(Run([url, .. options.Contains("--log-level") ? (string[])[] : ["--debug"], .. options], environment), era);
 
     /// <summary>Runs the program as this test's user would.</summary>
     protected Proxy Run(IEnumerable<string> words, IReadOnlyDictionary<string, string?>? environment = null)

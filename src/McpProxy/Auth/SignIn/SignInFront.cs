@@ -172,7 +172,7 @@ internal sealed partial class SignInFront : IConnection
                 {
                     // Whoever had given up on the sign-in wants it now.
                     _refusal = null;
-                    _authorization.ForgetRefusal();
+                    _authorization.ForgetFailure();
                     StartIntroducing(afresh: true);
                 }
             }
