@@ -328,8 +328,10 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     {
         var options = context.Options;
         var registered = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().FirstOrDefault(IsWanted);
+
+        // Below the ports that systems give to any program which asks for one.
         const int FirstPort = 3335;
-        const int Ports = 45816;
+        const int Ports = 32768 - FirstPort;
         var usual = registered
             ?? new(options.CallbackHost ?? "localhost", options.CallbackPort ?? (int)(FirstPort + (context.Key.Number % Ports)), options.CallbackPath ?? RedirectAddress.DefaultPath);
 

@@ -221,6 +221,7 @@ internal sealed partial class FileTokenStore : ITokenStore
         else
         {
             const UnixFileMode Mode = OwnerOnly | UnixFileMode.UserExecute;
+            Directory.CreateDirectory(Path.GetDirectoryName(_folder)!, Mode);
             if (Directory.CreateDirectory(_folder, Mode).UnixFileMode != Mode)
             {
                 File.SetUnixFileMode(_folder, Mode);
