@@ -65,7 +65,9 @@ internal sealed class OAuthContext
     public ClientRegistrar Registrar { get; }
 
     /// <summary>The <c>resource</c> parameter, the same in every request; null to leave it out.</summary>
-    public string? ResourceParameter(ProtectedResource resource) => Options.Resource is null ? resource.Resource : NullIfEmpty(Options.Resource);
+    /// <param name="resource">What the server says about itself; null when it was not asked.</param>
+    public string? ResourceParameter(ProtectedResource? resource) =>
+        Options.Resource is null ? resource?.Resource ?? MetadataDiscovery.CanonicalUri(Server) : NullIfEmpty(Options.Resource);
 
     /// <summary>The form of a token request, with the <c>resource</c> and <c>scope</c> that it names.</summary>
     public static List<KeyValuePair<string, string>> Form(string grantType, string? resource, ScopeSet? scope, params ReadOnlySpan<(string Name, string? Value)> parameters)

@@ -52,6 +52,32 @@ internal sealed partial class MetadataDiscovery(OAuthHttpClient http, Uri server
             : throw failure;
     }
 
+    /// <summary>Finds the first of several authorization servers that can be used.</summary>
+    /// <param name="issuers">Their issuer identifiers, in order.</param>
+    /// <param name="isImplied">Whether the server only may be one, so that it can lack metadata.</param>
+    /// <param name="check">Throws when one cannot be used; null when all can.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    /// <exception cref="OAuthException">None can: the reason of the first.</exception>
+    public async Task<AuthorizationServer> FindFirstServerAsync(IReadOnlyList<string> issuers, bool isImplied, Action<AuthorizationServer>? check, CancellationToken cancellationToken)
+    {
+        OAuthException? failure = null;
+        foreach (var issuer in issuers)
+        {
+            try
+            {
+                var found = await FindServerAsync(issuer, isImplied, cancellationToken);
+                check?.Invoke(found);
+                return found;
+            }
+            catch (OAuthException e)
+            {
+                failure ??= e;
+            }
+        }
+
+        throw failure ?? new(OAuthFailure.Unusable, $"{UpstreamHttpClient.Describe(server)} names no authorization server");
+    }
+
     /// <summary>Finds the metadata of an authorization server.</summary>
     /// <param name="issuer">Its issuer identifier.</param>
     /// <param name="isImplied">Whether the server only may be one, so that it can lack metadata.</param>

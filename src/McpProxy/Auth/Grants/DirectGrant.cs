@@ -26,7 +26,7 @@ internal sealed class DirectGrant(OAuthContext context)
             : options.ClientMetadataUrl is { } url ? new OAuthClient(url.OriginalString)
             : options.Grant == OAuthGrant.JwtBearer ? null
             : throw new OAuthException(OAuthFailure.Unusable, "this way to sign in needs a client: --client-id, and --client-secret or --client-key");
-        var parameter = resource is null ? options.Resource is null ? MetadataDiscovery.CanonicalUri(context.Server) : options.Resource is "" ? null : options.Resource : context.ResourceParameter(resource);
+        var parameter = context.ResourceParameter(resource);
         var asked = ScopeSet.Parse(options.Scope) is { IsEmpty: false } own ? own : scope.IsEmpty ? resource?.ScopesSupported ?? ScopeSet.None : scope;
         var form = options.Grant switch
         {
@@ -56,23 +56,10 @@ internal sealed class DirectGrant(OAuthContext context)
 
     private static string UpstreamIssuer(Uri endpoint) => Transports.Http.UpstreamHttpClient.Describe(endpoint);
 
-    private async Task<AuthorizationServer> FindServerAsync(ProtectedResource resource, CancellationToken cancellationToken)
+    private Task<AuthorizationServer> FindServerAsync(ProtectedResource resource, CancellationToken cancellationToken)
     {
-        OAuthException? failure = null;
         var issuers = context.Options.Client?.Issuer is { } known && resource.AuthorizationServers.Contains(known, StringComparer.Ordinal) ? [known] : resource.AuthorizationServers;
-        foreach (var issuer in issuers)
-        {
-            try
-            {
-                return await context.Discovery.FindServerAsync(issuer, resource.IsImplied, cancellationToken);
-            }
-            catch (OAuthException e)
-            {
-                failure ??= e;
-            }
-        }
-
-        throw failure ?? new(OAuthFailure.Unusable, $"{context.ServerName} names no authorization server");
+        return context.Discovery.FindFirstServerAsync(issuers, resource.IsImplied, check: null, cancellationToken);
     }
 
     /// <summary>Has the identity provider grant access: an ID token for an assertion to the server's authorization server (RFC 8693; "ID-JAG").</summary>

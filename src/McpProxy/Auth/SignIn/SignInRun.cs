@@ -154,22 +154,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
             issuers = known is null ? issuers : [known];
         }
 
-        OAuthException? failure = null;
-        foreach (var issuer in issuers)
-        {
-            try
-            {
-                var server = await context.Discovery.FindServerAsync(issuer, need.Resource.IsImplied, cancellationToken);
-                Check(server);
-                return server;
-            }
-            catch (OAuthException e)
-            {
-                failure ??= e;
-            }
-        }
-
-        throw failure ?? new(OAuthFailure.Unusable, $"{context.ServerName} names no authorization server");
+        return await context.Discovery.FindFirstServerAsync(issuers, need.Resource.IsImplied, Check, cancellationToken);
     }
 
     private void Check(AuthorizationServer server)
