@@ -138,6 +138,14 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
         try
         {
+            foreach (var gate in _options.Gates)
+            {
+                if (!await gate.AdmitAsync(context))
+                {
+                    return;
+                }
+            }
+
             await handle(context);
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested || _closing.IsCancellationRequested)

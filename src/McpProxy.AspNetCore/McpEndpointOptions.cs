@@ -45,6 +45,9 @@ public sealed class McpEndpointOptions
     /// <summary>Bytes that those events may have; the newest is kept in any case. Default: 1 MiB.</summary>
     public int ReplayMaxBytes { get; init; } = 1024 * 1024;
 
+    /// <summary>Who decides which requests come in, asked in this order; all must agree. Default: none, every request comes in.</summary>
+    public IReadOnlyList<IRequestGate> Gates { get; init; } = [];
+
     /// <summary>The bounds of each session's relay.</summary>
     public RelayOptions Relay { get; init; } = new();
 }
