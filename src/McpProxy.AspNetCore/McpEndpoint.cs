@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
+using McpProxy.Relay.Sharing;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Builder;

@@ -3,6 +3,9 @@ namespace McpProxy.JsonRpc;
 /// <summary>The JSON-RPC error codes that the proxy itself answers with.</summary>
 public static class JsonRpcErrorCode
 {
+    /// <summary>The server took too long, by a limit of the proxy's; the code that the official SDKs use for their own limits.</summary>
+    public const int RequestTimeout = -32001;
+
     /// <summary>The input is not JSON (JSON-RPC 2.0, section 5.1).</summary>
     public const int ParseError = -32700;
 

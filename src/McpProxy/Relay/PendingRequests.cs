@@ -15,11 +15,16 @@ internal sealed class PendingRequests
     private TaskCompletionSource? _drained;
 
     /// <summary>Remembers a request.</summary>
-    public AddResult Add(in JsonRpcMessage request, int limit)
+    /// <param name="request">The request.</param>
+    /// <param name="limit">How many there may be.</param>
+    /// <param name="now">When it came.</param>
+    /// <param name="cause">The other side's request that it was sent for, or none.</param>
+    public AddResult Add(in JsonRpcMessage request, int limit, long now, JsonRpcId cause = default)
     {
         var id = request.Id.Detach();
         var token = request.ProgressToken().Detach();
         var isListen = request.Is("subscriptions/listen"u8);
+        var isInitialize = request.Is("initialize"u8);
         var isCall = request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8);
         lock (_gate)
         {
@@ -28,7 +33,7 @@ internal sealed class PendingRequests
                 return _closed ? AddResult.Closed : AddResult.TooMany;
             }
 
-            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen)))
+            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen, isInitialize, now, now, cause.Detach())))
             {
                 return AddResult.Duplicate;
             }
@@ -102,6 +107,51 @@ internal sealed class PendingRequests
         }
     }
 
+    /// <summary>Notes that the other side has given a sign of life for a request.</summary>
+    public void Touch(JsonRpcId id, long now)
+    {
+        lock (_gate)
+        {
+            if (_entries.TryGetValue(id, out var entry))
+            {
+                _entries[id] = entry with { LastSign = now };
+            }
+        }
+    }
+
+    /// <summary>The other side's request that one was sent for, or none.</summary>
+    public JsonRpcId CauseOf(JsonRpcId id)
+    {
+        lock (_gate)
+        {
+            return _entries.GetValueOrDefault(id).Cause;
+        }
+    }
+
+    /// <summary>Whether there are requests that were sent for this one of the other side's: it waits for their answers.</summary>
+    public bool HasCause(JsonRpcId cause)
+    {
+        lock (_gate)
+        {
+            return _entries.Values.Any(entry => entry.Cause == cause);
+        }
+    }
+
+    /// <summary>The requests that take too long; those that listen for ever are none of them.</summary>
+    /// <param name="isTooLong">Judges the time since a request came.</param>
+    /// <param name="isTooSilent">Judges the time since the other side's last sign of life for it.</param>
+    public List<(JsonRpcId Id, bool IsInitialize, bool IsTooLong)> Late(Func<long, bool> isTooLong, Func<long, bool> isTooSilent)
+    {
+        lock (_gate)
+        {
+            return [.. from entry in _entries
+                       where !entry.Value.IsListen
+                       let late = isTooLong(entry.Value.Came)
+                       where late || isTooSilent(entry.Value.LastSign)
+                       select (entry.Key, entry.Value.IsInitialize, late)];
+        }
+    }
+
     /// <summary>
     /// The request that a question or log message of a server without request streams most likely belongs to: the newest
     /// call in flight, since only calls run code of the server's author.
@@ -149,5 +199,5 @@ internal sealed class PendingRequests
     }
 
     [StructLayout(LayoutKind.Auto)]
-    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen);
+    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen, bool IsInitialize, long Came, long LastSign, JsonRpcId Cause);
 }

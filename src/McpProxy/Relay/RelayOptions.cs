@@ -8,4 +8,15 @@ public sealed class RelayOptions
 
     /// <summary>The requests of the client that may be in flight at once; more are refused with an error. Default: 4096.</summary>
     public int MaxRequestsInFlight { get; init; } = 4096;
+
+    /// <summary>
+    /// How long the server may be silent about a request before the client gets an error (-32001) and the server a cancellation; progress, log
+    /// messages and questions that belong to the request start it anew, and it stands still while the client owes an answer to one. Null: no limit.
+    /// </summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>
+    /// How long a request may take with all its progress, once <see cref="RequestTimeout"/> is set. Null: ten times that.
+    /// </summary>
+    public TimeSpan? MaxRequestTime { get; init; }
 }

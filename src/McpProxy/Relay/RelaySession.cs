@@ -51,6 +51,7 @@ public sealed partial class RelaySession
         RelayEnd end;
         try
         {
+            using var clock = _options.RequestTimeout is { } timeout ? new RequestClock(timeout, _options.MaxRequestTime ?? timeout * 10, _fromClient, _fromServer, _time, TimeOutAsync) : null;
             await Task.WhenAny(downstream, upstream);
             if (downstream.IsCompleted || cancellationToken.IsCancellationRequested)
             {
@@ -92,6 +93,9 @@ public sealed partial class RelaySession
 
         return end;
     }
+
+    /// <summary>Completes when every request of the client was answered, but for subscriptions; what comes later is not waited for.</summary>
+    public Task DrainedAsync() => _fromClient.DrainedAsync();
 
     /// <summary>Waits for the answers to what the client had asked before its input ended.</summary>
     private async Task DrainAsync(Task upstream, CancellationToken cancellationToken)
@@ -152,6 +156,26 @@ public sealed partial class RelaySession
         }
     }
 
+    /// <summary>Answers a request that the server has taken too long for.</summary>
+    private async Task TimeOutAsync(JsonRpcId id, bool isInitialize)
+    {
+        var removed = _fromClient.Remove(id);
+        if (removed < 0)
+        {
+            return;
+        }
+
+        LogTimedOut(id, _options.RequestTimeout!.Value.TotalSeconds);
+        if (!isInitialize)
+        {
+            await _upstream.SendAsync(JsonRpcWriter.Cancelled(id, "the request took too long"), default, CancellationToken.None);
+        }
+
+        await _downstream.SendAsync(
+            JsonRpcWriter.Error(id, JsonRpcErrorCode.RequestTimeout, "Request timed out: the server took longer than the proxy allows (--request-timeout)"), id, CancellationToken.None);
+        _fromClient.Settle(removed);
+    }
+
     /// <summary>The result with which a server ends a subscription that the client did not cancel (MCP 2026-07-28, "Graceful Closure").</summary>
     private static JsonRpcMessage ListenClosed(JsonRpcId id)
     {
@@ -169,7 +193,7 @@ public sealed partial class RelaySession
         {
             case JsonRpcMessageKind.Request:
                 _hasSeenRequest = true;
-                var added = _fromClient.Add(message, _options.MaxRequestsInFlight);
+                var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp());
                 if (added != PendingRequests.AddResult.Added)
                 {
                     await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
@@ -178,8 +202,15 @@ public sealed partial class RelaySession
                 }
 
                 break;
-            case JsonRpcMessageKind.Response when IsUnasked(message, _fromServer.Remove(message.Id)):
-                return;
+            case JsonRpcMessageKind.Response:
+                var cause = _options.RequestTimeout is null ? default : _fromServer.CauseOf(message.Id);
+                if (IsUnasked(message, _fromServer.Remove(message.Id)))
+                {
+                    return;
+                }
+
+                _fromClient.Touch(cause, _time.GetTimestamp());
+                break;
             default:
                 var cancelled = message.CancelledRequest();
                 if (!cancelled.IsNone)
@@ -223,14 +254,14 @@ public sealed partial class RelaySession
 
                 return;
             case JsonRpcMessageKind.Request:
-                var added = _fromServer.Add(message, _options.MaxRequestsInFlight);
+                related = Attribute(message, related);
+                var added = _fromServer.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), related);
                 if (added != PendingRequests.AddResult.Added)
                 {
                     await _upstream.SendAsync(Refusal(message.Id, added), default, cancellationToken);
                     return;
                 }
 
-                related = Attribute(message, related);
                 break;
             default:
                 related = Attribute(message, related);
@@ -241,6 +272,11 @@ public sealed partial class RelaySession
                 }
 
                 break;
+        }
+
+        if (_options.RequestTimeout is not null && !related.IsNone)
+        {
+            _fromClient.Touch(related, _time.GetTimestamp());
         }
 
         if (await _downstream.SendAsync(message, related, cancellationToken))
@@ -333,6 +369,9 @@ public sealed partial class RelaySession
     [LoggerMessage(Level = LogLevel.Warning, Message = "Requests were still unanswered {Seconds} s after the end of input")]
     private partial void LogDrainTimeout(double seconds);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Request {Id} timed out: no answer and no sign of one for {Seconds} s, or for longer than a request may take in all")]
+    private partial void LogTimedOut(JsonRpcId id, double seconds);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "A peer does not read: the last messages were not delivered")]
     private partial void LogNotRead();
 
@@ -383,7 +422,15 @@ public sealed partial class RelaySession
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._upstream, session._downstream, session._fromClient, cancellationToken);
 
-        public async ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) =>
+        public async ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
+        {
+            // What the server that is gone has asked has nobody left to answer to.
+            foreach (var (id, _) in session._fromServer.RemoveAll(close: false))
+            {
+                await session._downstream.SendAsync(JsonRpcWriter.Cancelled(id, reason), default, cancellationToken);
+            }
+
             await session.AnswerPendingAsync(session._fromClient.RemoveAll(close: false), reason, graceful: false);
+        }
     }
 }

@@ -1,5 +1,6 @@
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
+using McpProxy.Relay.Sharing;
 using McpProxy.Transports;
 using Shouldly;
 using Xunit;

@@ -1,7 +1,7 @@
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 
-namespace McpProxy.Relay;
+namespace McpProxy.Relay.Sharing;
 
 /// <summary>
 /// One client's way over a shared connection. What comes down is queued here when the client is slow, within bounds: the
@@ -22,6 +22,12 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
 
     public bool HasRequestStreams => true;
 
+    /// <summary>Whether the client has sent anything.</summary>
+    public bool HasSpoken { get; set; }
+
+    /// <summary>Whether the client is gone.</summary>
+    public bool IsOver => _ended.Task.IsCompleted;
+
     public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
     {
         _receiver = receiver;
@@ -39,29 +45,31 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
         return shared.LeaveAsync(this);
     }
 
+    /// <summary>The server is gone for good.</summary>
+    public void End(ConnectionEnd end) => _ended.TrySetResult(end);
+
     /// <summary>Takes a message for the client; returns at once.</summary>
-    public ValueTask DeliverAsync(JsonRpcMessage message, JsonRpcId related)
+    public void Deliver(JsonRpcMessage message, JsonRpcId related)
     {
         lock (_gate)
         {
             if (_queue.Count >= MaxQueuedMessages || _queuedBytes > MaxQueuedBytes)
             {
                 _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client reads too slowly"));
-                return ValueTask.CompletedTask;
+                return;
             }
 
             _queue.Enqueue((message.Detach(), related));
             _queuedBytes += message.Utf8.Length;
             if (_delivering)
             {
-                return ValueTask.CompletedTask;
+                return;
             }
 
             _delivering = true;
         }
 
         _ = DeliverQueuedAsync();
-        return ValueTask.CompletedTask;
     }
 
     private async Task DeliverQueuedAsync()

@@ -1,0 +1,352 @@
+using McpProxy.JsonRpc;
+using McpProxy.Transports;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.Relay.Sharing;
+
+/// <summary>
+/// A connection that many clients use at once. Ids and progress tokens are replaced by unique ones on the way up and restored on the
+/// way down, so that no client can see or touch what is another's.
+/// </summary>
+internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposable
+{
+    private static readonly TimeSpan s_leaveTimeout = TimeSpan.FromSeconds(1);
+
+    private readonly IConnection _connection;
+    private readonly string _name;
+    private readonly ILogger _logger;
+    private readonly SharedSessions? _sessions;
+    private readonly CancellationTokenSource _closing = new();
+    private volatile string? _endDetail;
+
+    /// <param name="connection">The connection, which this owns from now on.</param>
+    /// <param name="name">What it leads to, for logs.</param>
+    /// <param name="sessions">How its clients' sessions are kept, for a legacy server; null for a modern one, which has none.</param>
+    /// <param name="logger">Where it logs.</param>
+    public SharedConnection(IConnection connection, string name, SharedSessionOptions? sessions, ILogger logger)
+    {
+        _connection = connection;
+        _name = name;
+        _logger = logger;
+        _sessions = sessions is null ? null : new(this, sessions.Initialize, logger);
+    }
+
+    public RequestRoutes Routes { get; } = new();
+
+    /// <summary>Reads the server until it is gone or the connection is closed.</summary>
+    public async Task<ConnectionEnd> RunAsync()
+    {
+        // Started under a lock, which its end takes again.
+        await Task.Yield();
+        ConnectionEnd end;
+        try
+        {
+            end = await _connection.RunAsync(this, _closing.Token);
+        }
+        catch (Exception e)
+        {
+            // A defect of ours must not leave every client waiting for a server that is not read any more.
+            LogDefect(e, _name);
+            end = new(ConnectionEndReason.TransportFailed, "the proxy failed to read the server");
+        }
+
+        _endDetail = end.Detail;
+        LogEnded(_name, end.Detail);
+        Abandon(end.Detail);
+        await _connection.DisposeAsync();
+        return end;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _closing.CancelAsync();
+        await _connection.DisposeAsync();
+    }
+
+    /// <summary>Sends a message of the proxy's own that needs no answer.</summary>
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, CancellationToken cancellationToken) => _connection.SendAsync(message, default, cancellationToken);
+
+    /// <summary>A request of the proxy's own whose answer is of no interest.</summary>
+    public JsonRpcMessage OwnRequest(JsonRpcMessage request) => JsonSplice.WithId(request, Routes.Add(new(null, default)));
+
+    /// <summary>Asks the server on the proxy's own account.</summary>
+    /// <returns>The answer; an error of the proxy's when none came.</returns>
+    public async Task<JsonRpcMessage> AskAsync(JsonRpcMessage request)
+    {
+        var answer = new TaskCompletionSource<JsonRpcMessage>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var id = Routes.Add(new(null, request.Id) { Answered = message => answer.TrySetResult(message.Detach()) });
+        if (!await _connection.SendAsync(JsonSplice.WithId(request, id), default, _closing.Token) && _endDetail is { } detail)
+        {
+            // Its end has answered what was in flight then, and this came later.
+            Fail(id, detail);
+        }
+
+        return await answer.Task;
+    }
+
+    /// <summary>Sends a client's message under ids of our own.</summary>
+    public async ValueTask<bool> SendAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        switch (message.Kind)
+        {
+            case JsonRpcMessageKind.Request:
+                return await SendRequestAsync(lane, message, cancellationToken);
+            case JsonRpcMessageKind.Notification:
+                var cancelled = message.CancelledRequest();
+                if (cancelled.IsNone)
+                {
+                    return _sessions?.Passes(lane, message) == false || await _connection.SendAsync(message, default, cancellationToken);
+                }
+
+                if (Routes.Remove(lane, cancelled) is { } own)
+                {
+                    var requestId = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "requestId"u8));
+                    await _connection.SendAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (requestId, own.Utf8Text))), default, cancellationToken);
+                }
+
+                return true;
+            default:
+                // An answer to nothing that this client was asked could only be meant to pass for another's.
+                return _sessions?.TakesAnswer(lane, message.Id) == true && await _connection.SendAsync(message, default, cancellationToken);
+        }
+    }
+
+    /// <summary>Takes back what a client that is gone has left at the server.</summary>
+    public async ValueTask LeaveAsync(SharedLane lane)
+    {
+        List<JsonRpcMessage> messages = [.. Routes.RemoveAll(lane).Select(id => JsonRpcWriter.Cancelled(id, "the client is gone")), .. _sessions?.Leave(lane) ?? []];
+        if (messages.Count == 0 || _endDetail is not null)
+        {
+            return;
+        }
+
+        // Bounded: a server that does not read must not keep a client's session from ending.
+        using var timeout = new CancellationTokenSource(s_leaveTimeout);
+        try
+        {
+            foreach (var message in messages)
+            {
+                await _connection.SendAsync(message, default, timeout.Token).AsTask().WaitAsync(timeout.Token);
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            LogLeftBehind(_name, messages.Count);
+        }
+    }
+
+    public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        try
+        {
+            switch (message.Kind)
+            {
+                case JsonRpcMessageKind.Response:
+                    Answer(message);
+                    break;
+                case JsonRpcMessageKind.Request:
+                    // No server of the modern era asks; one that does is told at once that nobody will answer.
+                    var refusal = _sessions is null
+                        ? JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.MethodNotFound, "a client of this protocol version takes no requests")
+                        : _sessions.Ask(message, related);
+                    if (refusal is { } answer)
+                    {
+                        await _connection.SendAsync(answer, default, _closing.Token);
+                    }
+
+                    break;
+                default:
+                    if (!Notify(message, related))
+                    {
+                        LogDropped(message);
+                    }
+
+                    break;
+            }
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            LogDefect(e, _name);
+            if (message.Kind == JsonRpcMessageKind.Response)
+            {
+                Fail(message.Id, "the proxy failed to pass the answer on", JsonRpcErrorCode.InternalError);
+            }
+        }
+    }
+
+    public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
+    {
+        if (fault.IsResponse)
+        {
+            Fail(fault.Id, $"the answer cannot be passed on: {fault.Message}", JsonRpcErrorCode.InternalError);
+        }
+
+        return ValueTask.CompletedTask;
+    }
+
+    public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
+    {
+        Abandon(reason);
+        return ValueTask.CompletedTask;
+    }
+
+    private static bool AsksForLogs(in JsonRpcMessage request) =>
+        request.Params.Span.IndexOf("io.modelcontextprotocol/logLevel"u8) >= 0
+        && !JsonMembers.Find(request.Meta(), "io.modelcontextprotocol/logLevel"u8).IsEmpty;
+
+    private static bool IsCall(in JsonRpcMessage request) =>
+        request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8) || request.Is("completion/complete"u8);
+
+    private static JsonRpcMessage WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token)
+    {
+        var text = id.Utf8Text;
+        if (token.IsNone)
+        {
+            return JsonSplice.Reparse(JsonSplice.Apply(request.Utf8, (request.IdRange, text)));
+        }
+
+        var tokenRange = JsonSplice.RangeOf(request.Utf8, JsonMembers.Find(request.Meta(), "progressToken"u8));
+        return JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
+            ? JsonSplice.Apply(request.Utf8, (request.IdRange, text), (tokenRange, text))
+            : JsonSplice.Apply(request.Utf8, (tokenRange, text), (request.IdRange, text)));
+    }
+
+    private static JsonRpcMessage Restored(in JsonRpcMessage response, Route route)
+    {
+        var restored = JsonSplice.WithId(response, route.Id);
+        return restored.Result.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0
+            ? restored
+            : JsonSplice.Reparse(RestoreSubscription(restored.Utf8, restored.ResultRange, route.Id));
+    }
+
+    /// <summary>Puts the client's own id of a subscription in place of ours, where a message names it.</summary>
+    private static ReadOnlyMemory<byte> RestoreSubscription(ReadOnlyMemory<byte> utf8, Range holder, JsonRpcId id)
+    {
+        var subscription = JsonMembers.Find(JsonMembers.Find(utf8[holder], "_meta"u8), "io.modelcontextprotocol/subscriptionId"u8);
+        return subscription.IsEmpty ? utf8 : JsonSplice.Apply(utf8, (JsonSplice.RangeOf(utf8, subscription), id.Utf8Text));
+    }
+
+    private async ValueTask<bool> SendRequestAsync(SharedLane lane, JsonRpcMessage request, CancellationToken cancellationToken)
+    {
+        Action<JsonRpcMessage>? answered = null;
+        if (_sessions is not null)
+        {
+            if (await _sessions.IntroduceAsync(cancellationToken) is { } refusal)
+            {
+                lane.Deliver(JsonSplice.WithId(refusal, request.Id), request.Id);
+                return true;
+            }
+
+            if (_sessions.Answers(lane, request, out answered))
+            {
+                return true;
+            }
+        }
+
+        var token = request.ProgressToken();
+        var id = Routes.Add(new(lane, request.Id.Detach(), token.Detach(), AsksForLogs(request), IsCall(request)) { Answered = answered });
+        if (await _connection.SendAsync(WithIds(request, id, token), default, cancellationToken))
+        {
+            return true;
+        }
+
+        if (_endDetail is { } detail)
+        {
+            // Its end has answered what was in flight then, and this came later.
+            Fail(id, detail);
+        }
+
+        return false;
+    }
+
+    private void Answer(in JsonRpcMessage message)
+    {
+        if (Routes.Remove(message.Id) is not { } route)
+        {
+            LogDropped(message);
+            return;
+        }
+
+        route.Answered?.Invoke(message);
+        if (route.Lane is { } lane)
+        {
+            _sessions?.Learn(lane, message);
+            lane.Deliver(Restored(message, route), route.Id);
+        }
+    }
+
+    private bool Notify(in JsonRpcMessage message, JsonRpcId related)
+    {
+        var token = message.ProgressToken();
+        if (message.Is("notifications/progress"u8) && Routes.Find(token) is { Lane: { } inProgress } asked && !asked.ProgressToken.IsNone)
+        {
+            var range = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "progressToken"u8));
+            inProgress.Deliver(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, asked.ProgressToken.Utf8Text))), asked.Id);
+            return true;
+        }
+
+        if (_sessions is not null)
+        {
+            return _sessions.Notify(message, related);
+        }
+
+        if (Routes.Find(message.SubscriptionId()) is { Lane: { } subscriber } subscribed)
+        {
+            subscriber.Deliver(JsonSplice.Reparse(RestoreSubscription(message.Utf8, message.ParamsRange, subscribed.Id)), subscribed.Id);
+            return true;
+        }
+
+        if (Routes.Find(message.CancelledRequest()) is { Lane: { } tornDown } torn)
+        {
+            var range = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "requestId"u8));
+            tornDown.Deliver(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, torn.Id.Utf8Text))), torn.Id);
+            return true;
+        }
+
+        if (message.Is("notifications/message"u8) && Routes.OnlyOneThatAsksForLogs() is { Lane: { } listener } logged)
+        {
+            listener.Deliver(message, logged.Id);
+            return true;
+        }
+
+        return false;
+    }
+
+    private void Fail(JsonRpcId id, string reason, int code = JsonRpcErrorCode.UpstreamUnavailable)
+    {
+        if (Routes.Remove(id) is { } route)
+        {
+            Fail(route, reason, code);
+        }
+    }
+
+    private static void Fail(Route route, string reason, int code)
+    {
+        var error = JsonRpcWriter.Error(route.Id, code, reason);
+        route.Answered?.Invoke(error);
+        route.Lane?.Deliver(error, route.Id);
+    }
+
+    private void Abandon(string reason)
+    {
+        _sessions?.ServerIsGone();
+
+        // When it is this side that closes, the sessions end by themselves, each in its own way; but who asks on the proxy's account has no session.
+        foreach (var route in Routes.RemoveAll().Where(route => route.Lane is null || !_closing.IsCancellationRequested))
+        {
+            Fail(route, reason, JsonRpcErrorCode.UpstreamUnavailable);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} does not read: {Count} messages about a client that is gone could not be sent")]
+    private partial void LogLeftBehind(string name, int count);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "The shared connection to {Name} ended: {Detail}")]
+    private partial void LogEnded(string name, string detail);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while relaying from {Name}")]
+    private partial void LogDefect(Exception exception, string name);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "Not delivered, it cannot be told to whom it belongs: {Message}")]
+    private partial void LogDropped(JsonRpcMessage message);
+}
