@@ -1,4 +1,5 @@
 using System.Buffers;
+using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;

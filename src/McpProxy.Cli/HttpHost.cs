@@ -57,15 +57,15 @@ internal sealed partial class HttpHost : IAsyncDisposable
         }
     }
 
-    /// <summary>Serves until told to stop.</summary>
+    /// <summary>Serves until told to stop; then requests in flight are answered before anything ends.</summary>
     /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, StopSignals signals)
     {
         var logger = loggers.CreateLogger("http");
         HttpHost host;
         try
         {
-            host = await StartAsync(upstream, settings, loggers, cancellationToken);
+            host = await StartAsync(upstream, settings, loggers, signals.Stop);
         }
         catch (IOException e)
         {
@@ -76,14 +76,23 @@ internal sealed partial class HttpHost : IAsyncDisposable
         await using (host)
         {
             host.LogAddresses(settings, logger);
-            var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            await using (cancellationToken.Register(() => stop.TrySetResult()))
+            var stop = new TaskCompletionSource<int>(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (settings.ExitsWithChild)
             {
-                await stop.Task;
+                host._endpoint.ServerDied += end =>
+                {
+                    LogExitsWithChild(logger, end.Detail);
+                    stop.TrySetResult(end.ExitCode is { } code and not 0 ? code : ExitCode.Failure);
+                };
+            }
+
+            await using (signals.Stop.Register(() => stop.TrySetResult(ExitCode.Success)))
+            {
+                var exitCode = await stop.Task;
+                await host._endpoint.DrainAsync(settings.Relay.DrainTimeout, signals.StopNow);
+                return exitCode;
             }
         }
-
-        return ExitCode.Success;
     }
 
     public async ValueTask DisposeAsync()
@@ -148,6 +157,9 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Everyone who reaches {Host} can use the server: clients are not authenticated")]
     private static partial void LogOpen(ILogger logger, string host);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Ending, since a server has ended (--exit-with-child): {Detail}")]
+    private static partial void LogExitsWithChild(ILogger logger, string detail);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "{Reason}")]
     private static partial void LogStartFailed(ILogger logger, string reason);

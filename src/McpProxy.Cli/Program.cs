@@ -71,13 +71,13 @@ internal static partial class Program
 
         if (settings.Http is { } http)
         {
-            return await RunHttpUpstreamAsync(line.Verb, http, settings, loggers, signals.Stop);
+            return await RunHttpUpstreamAsync(line.Verb, http, settings, loggers, signals);
         }
 
-        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loggers, signals.Stop);
+        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loggers, signals);
     }
 
-    private static async Task<int> RunHttpUpstreamAsync(string? verb, HttpUpstreamOptions http, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
+    private static async Task<int> RunHttpUpstreamAsync(string? verb, HttpUpstreamOptions http, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
     {
         if (http.Network.Insecure)
         {
@@ -98,21 +98,21 @@ internal static partial class Program
         {
             return verb switch
             {
-                "login" => await SignInCommand.LoginAsync(upstream, http, stop),
-                "logout" => await SignInCommand.LogoutAsync(upstream, stop),
-                _ => await ServeAsync(upstream, settings, loggers, stop),
+                "login" => await SignInCommand.LoginAsync(upstream, http, signals.Stop),
+                "logout" => await SignInCommand.LogoutAsync(upstream, signals.Stop),
+                _ => await ServeAsync(upstream, settings, loggers, signals),
             };
         }
     }
 
-    private static Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
+    private static Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
     {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
-        return settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, stop) : HttpHost.RunAsync(upstream, settings, loggers, stop);
+        return settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, signals.Stop) : HttpHost.RunAsync(upstream, settings, loggers, signals);
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)

@@ -8,6 +8,7 @@ namespace McpProxy.Cli;
 internal sealed class StopSignals : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
+    private readonly CancellationTokenSource _stopNow = new();
     private readonly List<PosixSignalRegistration> _registrations;
 
     /// <param name="isServer">Whether a hang-up is no reason to end: a server outlives the terminal that it was started from.</param>
@@ -22,18 +23,22 @@ internal sealed class StopSignals : IDisposable
         ];
     }
 
+    /// <summary>Cancelled by the first signal.</summary>
     public CancellationToken Stop => _stop.Token;
+
+    /// <summary>Cancelled by the second: who sends one does not want to wait for what is in flight.</summary>
+    public CancellationToken StopNow => _stopNow.Token;
 
     public void Dispose()
     {
         _registrations.ForEach(registration => registration.Dispose());
         _stop.Dispose();
+        _stopNow.Dispose();
     }
 
     private void OnSignal(PosixSignalContext context)
     {
-        // A second signal hastens nothing: the graces are short.
         context.Cancel = true;
-        _stop.Cancel();
+        (_stop.IsCancellationRequested ? _stopNow : _stop).Cancel();
     }
 }

@@ -28,6 +28,7 @@ internal sealed class ProxyCommand
     private readonly Option<double> _headersTimeout = Seconds("--headers-timeout", "How long a server may take to begin its answer; 0: no limit", 0);
 
     private readonly SignInOptions _signIn = new();
+    private readonly ServingOptions _serving = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -53,7 +54,7 @@ internal sealed class ProxyCommand
     private readonly Option<int> _replayMaxEvents = Number("--replay-max-events", "Events kept for each session, for clients that come back with Last-Event-ID", 1000);
 
     private readonly Option<int> _maxMessageSize = Number("--max-message-size", "The longest message accepted, in bytes", TransportDefaults.MaxMessageSize);
-    private readonly Option<double> _drainTimeout = Seconds("--drain-timeout", "How long requests in flight may take after the end of input", 10);
+    private readonly Option<double> _drainTimeout = Seconds("--drain-timeout", "How long requests in flight may take after the end of input or, when serving, after SIGTERM", 10);
     private readonly Option<string> _logLevel = new("--log-level") { HelpName = "LEVEL", Description = "trace, debug, info, warning, error, critical or none. Logs go to standard error. Default: info" };
     private readonly Option<string> _logFormat = new("--log-format") { HelpName = "text|json", Description = "How log lines look. Default: text" };
     private readonly Option<bool> _debug = new("--debug") { Description = "The same as --log-level debug" };
@@ -63,6 +64,7 @@ internal sealed class ProxyCommand
 
     public ProxyCommand()
     {
+        _serving.Restrict();
         _transport.AcceptOnlyFromAmong("auto", "http-first", "sse-first", "streamable-http", "streamablehttp", "http-only", "sse", "sse-only");
         _logLevel.AcceptOnlyFromAmong("trace", "debug", "info", "warning", "error", "critical", "none");
         _logFormat.AcceptOnlyFromAmong("text", "json");
@@ -75,9 +77,9 @@ internal sealed class ProxyCommand
             _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
-        foreach (var signInOption in _signIn.All)
+        foreach (var option in _serving.All.Concat(_signIn.All))
         {
-            Root.Add(signInOption);
+            Root.Add(option);
         }
 
         Demo = new Command("demo", "Run a small MCP server, connect to it through this program, and show the exchange; then keep serving");
@@ -102,9 +104,9 @@ internal sealed class ProxyCommand
         Root.SetAction(_ => ExitCode.Success);
 
         // The part of the help that options alone do not tell.
-        if (Root.Options.OfType<HelpOption>().FirstOrDefault() is { Action: HelpAction help } option)
+        if (Root.Options.OfType<HelpOption>().FirstOrDefault() is { Action: HelpAction help } helpOption)
         {
-            option.Action = new HelpWithExamples(help);
+            helpOption.Action = new HelpWithExamples(help);
         }
     }
 
@@ -150,14 +152,17 @@ internal sealed class ProxyCommand
         }
 
         var maxMessageSize = parsed.GetValue(_maxMessageSize);
-        var relay = new RelayOptions { DrainTimeout = Span(parsed, _drainTimeout) };
+        var relay = _serving.Relay(parsed, Span(parsed, _drainTimeout));
+        var endpoint = EndpointOptions(parsed, maxMessageSize, relay);
+        _serving.Apply(endpoint, parsed, isServed: port is not null, isCommand: url is null);
         return new()
         {
             Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, line.Verb == "login", environment),
             Stdio = url is null ? StdioOptions(line.Command!, parsed, maxMessageSize) : null,
             Port = port,
             Host = parsed.GetValue(_host) ?? "127.0.0.1",
-            Endpoint = EndpointOptions(parsed, maxMessageSize, relay),
+            Endpoint = endpoint,
+            ExitsWithChild = _serving.ExitsWithChild(parsed),
             HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
             Relay = relay,
             MaxMessageSize = maxMessageSize,
@@ -175,7 +180,7 @@ internal sealed class ProxyCommand
             result, name, "a number of seconds", double.TryParse(Word(result), NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 0 and <= 1_000_000, seconds),
     };
 
-    private static Option<int> Number(string name, string description, int value) => new(name)
+    internal static Option<int> Number(string name, string description, int value) => new(name)
     {
         HelpName = "N",
         Description = description,

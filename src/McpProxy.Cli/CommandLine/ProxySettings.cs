@@ -23,6 +23,9 @@ internal sealed record ProxySettings
     /// <summary>How the server is offered over HTTP.</summary>
     public McpEndpointOptions Endpoint { get; init; } = new();
 
+    /// <summary>Whether the program ends with a server that it has started.</summary>
+    public bool ExitsWithChild { get; init; }
+
     /// <summary>Paths that answer 200 while the program runs.</summary>
     public IReadOnlyList<string> HealthPaths { get; init; } = [];
 

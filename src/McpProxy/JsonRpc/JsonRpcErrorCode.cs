@@ -3,6 +3,9 @@ namespace McpProxy.JsonRpc;
 /// <summary>The JSON-RPC error codes that the proxy itself answers with.</summary>
 public static class JsonRpcErrorCode
 {
+    /// <summary>There is no such session; the code that the official SDKs use for it.</summary>
+    public const int SessionNotFound = -32001;
+
     /// <summary>The server took too long, by a limit of the proxy's; the code that the official SDKs use for their own limits.</summary>
     public const int RequestTimeout = -32001;
 

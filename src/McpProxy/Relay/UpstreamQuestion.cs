@@ -3,18 +3,16 @@ using McpProxy.Transports;
 
 namespace McpProxy.Relay;
 
-/// <summary>Asks a stateless upstream one question on the proxy's own account.</summary>
+/// <summary>Asks an upstream one question on the proxy's own account, on a connection of its own.</summary>
 internal sealed class UpstreamQuestion : IMessageReceiver
 {
-    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(30);
-
     private readonly JsonRpcId _id;
-    private readonly TaskCompletionSource<JsonRpcMessage?> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<UpstreamAnswer> _answer = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private UpstreamQuestion(JsonRpcId id) => _id = id;
 
-    /// <summary>Sends a request and returns the answer; null when none came.</summary>
-    public static async Task<JsonRpcMessage?> AskAsync(IUpstream upstream, JsonRpcMessage request, CancellationToken cancellationToken)
+    /// <summary>Sends a request and waits for the answer.</summary>
+    public static async Task<UpstreamAnswer> AskAsync(IUpstream upstream, JsonRpcMessage request, TimeSpan timeout, TimeProvider time, CancellationToken cancellationToken)
     {
         await using var connection = upstream.Connect();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -22,17 +20,14 @@ internal sealed class UpstreamQuestion : IMessageReceiver
         var running = connection.RunAsync(question, stop.Token);
         try
         {
-            if (!await connection.SendAsync(request, default, stop.Token))
-            {
-                return null;
-            }
-
-            await Task.WhenAny(question._answer.Task, running).WaitAsync(s_timeout, stop.Token);
-            return question._answer.Task.IsCompleted ? await question._answer.Task : null;
+            // What cannot be sent is answered by the connection's end.
+            await connection.SendAsync(request, default, stop.Token);
+            await Task.WhenAny(question._answer.Task, running).WaitAsync(timeout, time, stop.Token);
+            return question._answer.Task.IsCompleted ? await question._answer.Task : new(null, (await running).Detail);
         }
         catch (TimeoutException)
         {
-            return null;
+            return new(null, $"the server did not answer within {timeout.TotalSeconds} s");
         }
         finally
         {
@@ -44,7 +39,7 @@ internal sealed class UpstreamQuestion : IMessageReceiver
     {
         if (message.Kind == JsonRpcMessageKind.Response && message.Id == _id)
         {
-            _answer.TrySetResult(message.Detach());
+            _answer.TrySetResult(new(message.Detach(), ""));
         }
 
         return ValueTask.CompletedTask;
@@ -52,13 +47,13 @@ internal sealed class UpstreamQuestion : IMessageReceiver
 
     public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
     {
-        _answer.TrySetResult(null);
+        _answer.TrySetResult(new(null, $"the server's answer cannot be read: {fault.Message}"));
         return ValueTask.CompletedTask;
     }
 
     public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
     {
-        _answer.TrySetResult(null);
+        _answer.TrySetResult(new(null, reason));
         return ValueTask.CompletedTask;
     }
 }

@@ -9,18 +9,6 @@ internal sealed class RequestRoutes
     private readonly Dictionary<JsonRpcId, Route> _routes = [];
     private long _lastId;
 
-    /// <summary>How many are in flight.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _routes.Count;
-            }
-        }
-    }
-
     /// <summary>Gives a request an id that no other has had.</summary>
     public JsonRpcId Add(Route route)
     {

@@ -39,9 +39,6 @@ public sealed class SharedUpstream(IUpstream upstream, ILogger? logger = null, S
         }
     }
 
-    /// <summary>The requests in flight now.</summary>
-    internal int RequestCount => _connection?.Routes.Count ?? 0;
-
     /// <inheritdoc/>
     public IConnection Connect()
     {

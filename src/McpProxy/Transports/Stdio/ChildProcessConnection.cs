@@ -54,6 +54,9 @@ internal sealed partial class ChildProcessConnection : IConnection
 
     public bool HasRequestStreams => false;
 
+    /// <summary>Completes with the child's exit, and at once when it could not be started.</summary>
+    public Task Gone => _child?.Exited ?? Task.CompletedTask;
+
     public async Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
     {
         if (_child is null)

@@ -12,6 +12,9 @@ public sealed class StdioUpstream(StdioUpstreamOptions options, TimeProvider? ti
     /// <inheritdoc/>
     public string Name => Path.GetFileName(options.Command);
 
+    /// <summary>The same server with more variables in its environment; of equal names the new one counts.</summary>
+    public StdioUpstream With(IReadOnlyDictionary<string, string> environment) => new(options.With(environment), time, loggers);
+
     /// <inheritdoc/>
     public IConnection Connect() => new ChildProcessConnection(options, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
 }

@@ -29,4 +29,16 @@ public sealed class StdioUpstreamOptions
 
     /// <summary>How long it may take after SIGTERM, before its whole process group is killed. Default: 1.5 s.</summary>
     public TimeSpan TerminateGrace { get; init; } = TimeSpan.FromSeconds(1.5);
+
+    internal StdioUpstreamOptions With(IReadOnlyDictionary<string, string> environment) => new()
+    {
+        Command = Command,
+        Arguments = Arguments,
+        Environment = new Dictionary<string, string>(Environment.Where(variable => !environment.ContainsKey(variable.Key)).Concat(environment), StringComparer.Ordinal),
+        PassEnvironment = PassEnvironment,
+        WorkingDirectory = WorkingDirectory,
+        MaxMessageSize = MaxMessageSize,
+        CloseGrace = CloseGrace,
+        TerminateGrace = TerminateGrace,
+    };
 }

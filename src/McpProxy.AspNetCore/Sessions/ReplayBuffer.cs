@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Sessions;
 
 /// <summary>The last events of a session, for a client that lost its connection (MCP 2025-11-25, "Resumability and Redelivery").</summary>
 internal sealed class ReplayBuffer(int maxEvents, int maxBytes)

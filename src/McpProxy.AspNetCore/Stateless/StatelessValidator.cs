@@ -4,11 +4,13 @@ using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Stateless;
 
 /// <summary>Checks a modern request's headers against its body, in the order that the specification implies (MCP 2026-07-28, "Server Validation").</summary>
-internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog tools)
+internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog tools, TimeProvider time)
 {
+    private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(30);
+
     /// <summary>The revision of the modern era that needs no question whether the server knows it.</summary>
     private const string Known = "2026-07-28";
 
@@ -39,7 +41,7 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
         if (learned is null || ParameterProblem(http.Headers, request, learned) is not null)
         {
             // Never listed yet, or listed and changed since: only what the server says now can refuse a call.
-            await tools.ListOnceAsync(request, page => UpstreamQuestion.AskAsync(upstream, page, CancellationToken.None)).WaitAsync(cancellationToken);
+            await tools.ListOnceAsync(request, async page => (await AskAsync(page, CancellationToken.None)).Message).WaitAsync(cancellationToken);
             learned = tools.Find(tool);
         }
 
@@ -69,7 +71,7 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
     /// <summary>Asks the server for its revisions: over stdio it takes its own from the first message, so that a wrong one must not be that.</summary>
     private async Task<Problem?> VersionProblemAsync(string version, JsonRpcMessage request, CancellationToken cancellationToken)
     {
-        if (await UpstreamQuestion.AskAsync(upstream, DiscoverRequest(), cancellationToken) is not { IsError: false } answer)
+        if ((await AskAsync(DiscoverRequest(), cancellationToken)).Message is not { IsError: false } answer)
         {
             return null;
         }
@@ -85,6 +87,9 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
             $"Unsupported protocol version: {version}",
             (byte[])[.. "{\"supported\":"u8, .. supported.Span, .. ",\"requested\":"u8, .. request.ProtocolVersion().Span, (byte)'}']);
     }
+
+    private Task<UpstreamAnswer> AskAsync(JsonRpcMessage request, CancellationToken cancellationToken) =>
+        UpstreamQuestion.AskAsync(upstream, request, s_timeout, time, cancellationToken);
 
     private static JsonRpcMessage DiscoverRequest() => JsonSplice.Reparse(
         """{"jsonrpc":"2.0","id":"mcp-proxy/server/discover","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}}}"""u8.ToArray());

@@ -1,9 +1,10 @@
+using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Sessions;
 
 /// <summary>The server half of a legacy Streamable HTTP session (MCP 2025-03-26 to 2025-11-25): the client's POSTs and its GET stream.</summary>
 internal sealed class StreamableHttpSession : IConnection
@@ -11,8 +12,7 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
     private static readonly TimeSpan s_unheardTimeout = TimeSpan.FromSeconds(15);
 
-    private readonly McpEndpointOptions _options;
-    private readonly OpenStreams _openStreams;
+    private readonly Serving _serving;
     private readonly TimeProvider _time;
     private readonly ReplayBuffer _replay;
     private readonly RequestStream _own;
@@ -30,15 +30,18 @@ internal sealed class StreamableHttpSession : IConnection
     private int _open;
     private long _lastActivity;
 
-    public StreamableHttpSession(McpEndpointOptions options, OpenStreams openStreams, TimeProvider time)
+    public StreamableHttpSession(Serving serving, string? principal)
     {
-        _options = options;
-        _openStreams = openStreams;
-        _time = time;
-        _replay = new(options.ReplayMaxEvents, options.ReplayMaxBytes);
+        _serving = serving;
+        _time = serving.Time;
+        Principal = principal;
+        _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes);
         _own = new(0, [], _replay);
-        _lastActivity = time.GetTimestamp();
+        _lastActivity = _time.GetTimestamp();
     }
+
+    /// <summary>Who opened it; nobody else may use it.</summary>
+    public string? Principal { get; }
 
     /// <summary>The session's id: 122 random bits of the operating system's generator, visible ASCII.</summary>
     public string Id { get; } = Guid.NewGuid().ToString("N");
@@ -111,7 +114,7 @@ internal sealed class StreamableHttpSession : IConnection
     public bool AcceptsVersion(string version) => version.Length == 0 || version == _protocolVersion || ProtocolVersions.IsLegacy(version);
 
     /// <summary>Takes the messages of a POST and answers it.</summary>
-    public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, bool acceptsJson, bool acceptsEvents)
+    public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, Accepted accepts)
     {
         var requests = messages.Where(message => message.Kind == JsonRpcMessageKind.Request).Select(message => message.Id.Detach()).ToList();
         if (requests.Count == 0)
@@ -141,7 +144,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        var response = NewResponse(context, stream.LastSentId, acceptsJson, acceptsEvents);
+        var response = NewResponse(context, stream.LastSentId, accepts);
         await using (response)
         {
             await stream.AttachAsync(response);
@@ -179,7 +182,7 @@ internal sealed class StreamableHttpSession : IConnection
 
         // The first event marks the place where the client comes in: what it has not got yet follows it.
         var first = after is { } sequenceSeen ? ReplayBuffer.IdOf(stream.Number, sequenceSeen) : stream.LastSentId;
-        var response = NewResponse(context, first, acceptsJson: false, acceptsEvents: true);
+        var response = NewResponse(context, first, new(Json: false, Events: true));
         await using (response)
         {
             using (Opened(response))
@@ -202,7 +205,7 @@ internal sealed class StreamableHttpSession : IConnection
             _unheard.RemoveAll(question => unheard.Contains(question.Id));
 
             // A request that nobody waits for keeps a session no longer than silence does.
-            idle = _open == 0 && _time.GetElapsedTime(_lastActivity) > _options.SessionIdleTimeout;
+            idle = _open == 0 && _time.GetElapsedTime(_lastActivity) > _serving.Options.SessionIdleTimeout;
         }
 
         foreach (var id in unheard)
@@ -280,10 +283,10 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, string firstEventId, bool acceptsJson, bool acceptsEvents) => new(context, _time)
+    private EventStream NewResponse(HttpContext context, string firstEventId, Accepted accepts) => new(context, _time)
     {
-        AcceptsJson = acceptsJson,
-        AcceptsEvents = acceptsEvents,
+        AcceptsJson = accepts.Json,
+        AcceptsEvents = accepts.Events,
         StartsEventsEarly = _protocolVersion is not null,
         Starting = response =>
         {
@@ -304,13 +307,13 @@ internal sealed class StreamableHttpSession : IConnection
             _open++;
         }
 
-        _openStreams.Add(response);
+        _serving.OpenStreams.Add(response);
         return new(this, response);
     }
 
     private void Closed(EventStream response)
     {
-        _openStreams.Remove(response);
+        _serving.OpenStreams.Remove(response);
         lock (_gate)
         {
             _open--;

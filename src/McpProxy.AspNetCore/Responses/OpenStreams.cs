@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Responses;
 
 /// <summary>The responses that are open, so that one clock can look after all of them.</summary>
 internal sealed class OpenStreams : IAsyncDisposable

@@ -1,13 +1,21 @@
 using McpProxy.JsonRpc;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Responses;
 
 /// <summary>Answers a request that goes no further, with a JSON-RPC error as its body.</summary>
 internal static class HttpReply
 {
     public static Task ErrorAsync(HttpContext context, int status, JsonRpcId id, int code, string message) =>
         JsonAsync(context, status, JsonRpcWriter.ErrorUtf8(id, code, message));
+
+    /// <summary>Without a body: clients that look for the right transport take a JSON-RPC error for an answer and stop looking.</summary>
+    public static Task NotAllowedAsync(HttpContext context, string allow)
+    {
+        context.Response.Headers.Allow = allow;
+        context.Response.StatusCode = StatusCodes.Status405MethodNotAllowed;
+        return Task.CompletedTask;
+    }
 
     public static async Task JsonAsync(HttpContext context, int status, ReadOnlyMemory<byte> body)
     {

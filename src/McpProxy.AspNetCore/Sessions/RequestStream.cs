@@ -1,7 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
+using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Sessions;
 
 /// <summary>
 /// One stream of a legacy session as the protocol sees it: that of a POST's requests, or the session's own. It outlives the
@@ -18,6 +19,9 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
     private EventStream? _response;
     private bool _hasEvents;
     private long _lastSent;
+
+    /// <summary>Whether a client can come back to it for what it has missed.</summary>
+    public bool HasEventIds { get; init; } = true;
 
     /// <summary>The stream's number in the session; 0 is the session's own.</summary>
     public int Number { get; } = number;
@@ -93,6 +97,17 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
             }
 
             _hasEvents = true;
+            if (!HasEventIds)
+            {
+                var isSent = _response is { } only && await only.SendAsync(message.Utf8);
+                if (isLast)
+                {
+                    _response?.Complete();
+                }
+
+                return isSent;
+            }
+
             var id = replay.Add(Number, message.Utf8.Span);
             if (_response is { } open && await open.SendAsync(message.Utf8, id))
             {

@@ -2,7 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Responses;
 
 /// <summary>
 /// One open HTTP response that messages go out on. It stays undecided between JSON and an event stream as long as it can:

@@ -1,8 +1,9 @@
+using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Sessions;
 
 /// <summary>The server half of HTTP+SSE (MCP 2024-11-05): one event stream out, POSTs in. The session lives as long as its stream.</summary>
 internal sealed class SseSession : IConnection
@@ -12,10 +13,17 @@ internal sealed class SseSession : IConnection
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
 
-    public SseSession(HttpContext context, TimeProvider time) => _stream = new(context, time);
+    public SseSession(HttpContext context, string? principal, TimeProvider time)
+    {
+        _stream = new(context, time);
+        Principal = principal;
+    }
 
     /// <summary>The session's id: 122 random bits of the operating system's generator.</summary>
     public string Id { get; } = Guid.NewGuid().ToString("N");
+
+    /// <summary>Who opened it; nobody else may post to it.</summary>
+    public string? Principal { get; }
 
     public EventStream Stream => _stream;
 

@@ -1,8 +1,9 @@
+using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 
-namespace McpProxy.AspNetCore;
+namespace McpProxy.AspNetCore.Stateless;
 
 /// <summary>
 /// The server half of one request of the modern era (MCP 2026-07-28): a POST, its answer, and what the server sends along.

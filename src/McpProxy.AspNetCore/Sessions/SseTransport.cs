@@ -1,0 +1,106 @@
+using System.Collections.Concurrent;
+using System.Text;
+using McpProxy.AspNetCore.Responses;
+using McpProxy.JsonRpc;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.AspNetCore.Sessions;
+
+/// <summary>The two endpoints of HTTP+SSE (MCP 2024-11-05, "HTTP with SSE").</summary>
+internal sealed partial class SseTransport(Serving serving)
+{
+    private readonly ConcurrentDictionary<string, SseSession> _sessions = new(StringComparer.Ordinal);
+
+    /// <summary>Opens an event stream, which is a session.</summary>
+    public async Task OpenAsync(HttpContext context)
+    {
+        if (context.Request.Method != "GET")
+        {
+            await HttpReply.NotAllowedAsync(context, "GET");
+        }
+        else if (!Accepted.By(context.Request).Events)
+        {
+            await HttpReply.ErrorAsync(context, 406, default, JsonRpcErrorCode.InvalidRequest, "Not acceptable: accept text/event-stream");
+        }
+        else if (!await serving.RefuseWhileDrainingAsync(context, default) && await serving.TryOpenAsync(context, default))
+        {
+            try
+            {
+                await RunAsync(context);
+            }
+            finally
+            {
+                serving.Close();
+            }
+        }
+    }
+
+    /// <summary>Takes a message that is posted to a session.</summary>
+    public async Task PostAsync(HttpContext context)
+    {
+        if (context.Request.Method != "POST")
+        {
+            await HttpReply.NotAllowedAsync(context, "POST");
+            return;
+        }
+
+        var id = Query(context, "sessionId", "session_id");
+        if (id.Length == 0)
+        {
+            await HttpReply.ErrorAsync(context, 400, default, JsonRpcErrorCode.InvalidRequest, "Bad request: the URL has no sessionId; post to the URL that the endpoint event names");
+        }
+        else if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context.User))
+        {
+            await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
+        }
+        else if (await RequestBody.ReadAsync(context, serving.Options.MaxMessageSize) is { } messages)
+        {
+            if (messages.Find(message => message.Kind == JsonRpcMessageKind.Request) is { Id.IsNone: false } request && await serving.RefuseWhileDrainingAsync(context, request.Id))
+            {
+                return;
+            }
+
+            await session.DeliverAsync(messages);
+            context.Response.StatusCode = StatusCodes.Status202Accepted;
+            await context.Response.WriteAsync("Accepted", context.RequestAborted);
+        }
+    }
+
+    private static string Query(HttpContext context, string first, string second) =>
+        context.Request.Query[first] is { Count: > 0 } value ? value.ToString() : context.Request.Query[second].ToString();
+
+    private async Task RunAsync(HttpContext context)
+    {
+        if (await serving.EnterAsync(context, default) is not { } upstream)
+        {
+            return;
+        }
+
+        await using var session = new SseSession(context, Principal.Of(context.User), serving.Time);
+        _sessions[session.Id] = session;
+        serving.OpenStreams.Add(session.Stream);
+        try
+        {
+            var relay = serving.RelayAsync(session, upstream.Sessions.Connect());
+            await session.Stream.SendAsync(Encoding.UTF8.GetBytes($"{PublicPath(context)}?sessionId={session.Id}"), id: null, type: "endpoint");
+            var end = await relay;
+            LogEnded(serving.Logger, end.End.Detail);
+        }
+        finally
+        {
+            serving.OpenStreams.Remove(session.Stream);
+            _sessions.TryRemove(session.Id, out _);
+            upstream.Leave();
+        }
+    }
+
+    /// <summary>The path that the client has to post to: it sees what a reverse proxy in front of us shows.</summary>
+    private string PublicPath(HttpContext context) =>
+        serving.Options.BaseUrl is { } url
+            ? (url.IsAbsoluteUri ? url.AbsolutePath : url.OriginalString).TrimEnd('/') + serving.Options.MessagesPath
+            : context.Request.PathBase + serving.Options.MessagesPath;
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
+    private static partial void LogEnded(ILogger logger, string detail);
+}

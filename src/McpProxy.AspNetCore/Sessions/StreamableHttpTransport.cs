@@ -1,0 +1,199 @@
+using System.Collections.Concurrent;
+using McpProxy.AspNetCore.Responses;
+using McpProxy.AspNetCore.Stateless;
+using McpProxy.AspNetCore.Upstreams;
+using McpProxy.JsonRpc;
+using McpProxy.Transports.StreamableHttp;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.AspNetCore.Sessions;
+
+/// <summary>The Streamable HTTP endpoint: tells requests of the two eras apart, and finds or opens the session of a legacy one (MCP 2025-11-25, "Session Management").</summary>
+internal sealed partial class StreamableHttpTransport
+{
+    private readonly Serving _serving;
+    private readonly StatelessRequests _stateless;
+    private readonly SessionlessRequests? _sessionless;
+    private readonly ConcurrentDictionary<string, StreamableHttpSession> _sessions = new(StringComparer.Ordinal);
+
+    public StreamableHttpTransport(Serving serving)
+    {
+        _serving = serving;
+        _stateless = new(serving);
+        _sessionless = serving.Options.SessionMode == SessionMode.Stateless ? new(serving) : null;
+        serving.Ticked += Tick;
+    }
+
+    /// <summary>Answers a request to the endpoint.</summary>
+    public Task HandleAsync(HttpContext context) => context.Request.Method switch
+    {
+        "POST" => PostAsync(context),
+        "GET" when _sessionless is null => GetAsync(context),
+        "DELETE" when _sessionless is null => DeleteAsync(context),
+        _ => HttpReply.NotAllowedAsync(context, _sessionless is null ? "GET, POST, DELETE" : "POST"),
+    };
+
+    private async Task PostAsync(HttpContext context)
+    {
+        var accepts = Accepted.By(context.Request);
+        if (!accepts.Json && !accepts.Events)
+        {
+            await HttpReply.ErrorAsync(context, 406, default, JsonRpcErrorCode.InvalidRequest, "Not acceptable: accept application/json, text/event-stream or both");
+            return;
+        }
+
+        if (await RequestBody.ReadAsync(context, _serving.Options.MaxMessageSize) is not { } messages)
+        {
+            return;
+        }
+
+        var first = messages[0];
+        var requestId = first.Kind == JsonRpcMessageKind.Request ? first.Id : default;
+        var hasRequests = messages.Exists(message => message.Kind == JsonRpcMessageKind.Request);
+        if (hasRequests && await _serving.RefuseWhileDrainingAsync(context, requestId))
+        {
+            return;
+        }
+
+        // A subscription is answered when somebody ends it; waiting for that would be waiting for ever.
+        using var answering = hasRequests && !first.Is("subscriptions/listen"u8) ? _serving.Requests.Enter() : default;
+        var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
+        var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
+        if (first.Kind != JsonRpcMessageKind.Response && (first.IsModern() || (version.Length > 0 && !ProtocolVersions.IsLegacy(version) && sessionId.Length == 0)))
+        {
+            await _stateless.AnswerAsync(context, messages, accepts);
+        }
+        else if (_sessionless is not null)
+        {
+            await _sessionless.AnswerAsync(context, messages, accepts);
+        }
+        else if (first.Kind == JsonRpcMessageKind.Request && first.Is("initialize"u8))
+        {
+            await OpenAsync(context, messages, accepts);
+        }
+        else if (await FindAsync(context, sessionId, requestId) is { } session)
+        {
+            await session.PostAsync(context, messages, accepts);
+        }
+    }
+
+    private async Task GetAsync(HttpContext context)
+    {
+        if (!Accepted.By(context.Request).Events)
+        {
+            await HttpReply.ErrorAsync(context, 406, default, JsonRpcErrorCode.InvalidRequest, "Not acceptable: a GET opens an event stream; accept text/event-stream");
+        }
+        else if (!await _serving.RefuseWhileDrainingAsync(context, default)
+            && await FindAsync(context, context.Request.Headers[McpHeaders.SessionId].ToString(), default) is { } session)
+        {
+            await session.GetAsync(context);
+        }
+    }
+
+    private async Task DeleteAsync(HttpContext context)
+    {
+        if (await FindAsync(context, context.Request.Headers[McpHeaders.SessionId].ToString(), default) is { } session)
+        {
+            _sessions.TryRemove(session.Id, out _);
+            session.End("deleted by the client");
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+        }
+    }
+
+    private async Task<StreamableHttpSession?> FindAsync(HttpContext context, string id, JsonRpcId request)
+    {
+        if (id.Length == 0)
+        {
+            await HttpReply.ErrorAsync(
+                context, 400, request, JsonRpcErrorCode.UpstreamUnavailable, "Bad request: no Mcp-Session-Id header; a session starts with an initialize request");
+            return null;
+        }
+
+        // To everybody but its owner a session does not exist: knowing an id must not be of any use.
+        if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context.User))
+        {
+            await HttpReply.ErrorAsync(context, 404, request, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
+            return null;
+        }
+
+        var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
+        if (!session.AcceptsVersion(version))
+        {
+            await HttpReply.ErrorAsync(context, 400, request, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");
+            return null;
+        }
+
+        return session;
+    }
+
+    private async Task OpenAsync(HttpContext context, List<JsonRpcMessage> messages, Accepted accepts)
+    {
+        var id = messages[0].Id;
+        if (messages.Count > 1)
+        {
+            await HttpReply.ErrorAsync(context, 400, id, JsonRpcErrorCode.InvalidRequest, "Invalid request: initialize must not be part of a batch");
+        }
+        else if (await _serving.TryOpenAsync(context, id))
+        {
+            if (await _serving.EnterAsync(context, id) is { } upstream)
+            {
+                var session = new StreamableHttpSession(_serving, Principal.Of(context.User));
+                _sessions[session.Id] = session;
+                session.Running = RunAsync(session, upstream);
+                await session.PostAsync(context, messages, accepts);
+            }
+            else
+            {
+                _serving.Close();
+            }
+        }
+    }
+
+    private async Task RunAsync(StreamableHttpSession session, ServedUpstream upstream)
+    {
+        try
+        {
+            var end = await _serving.RelayAsync(session, upstream.Sessions.Connect());
+            LogEnded(_serving.Logger, end.End.Detail);
+            session.EndDetail = end.End.Detail;
+        }
+        catch (Exception e)
+        {
+            LogDefect(_serving.Logger, e);
+            session.End("the proxy failed");
+        }
+        finally
+        {
+            _sessions.TryRemove(session.Id, out _);
+            _serving.Close();
+            upstream.Leave();
+        }
+    }
+
+    private void Tick()
+    {
+        foreach (var (_, session) in _sessions)
+        {
+            _ = TickAsync(session);
+        }
+    }
+
+    private static async Task TickAsync(StreamableHttpSession session)
+    {
+        try
+        {
+            await session.TickAsync();
+        }
+        catch (OperationCanceledException)
+        {
+            // The session has just ended.
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
+    private static partial void LogEnded(ILogger logger, string detail);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while serving a session")]
+    private static partial void LogDefect(ILogger logger, Exception exception);
+}
