@@ -16,10 +16,10 @@ public sealed class MapMcpProxyTests
         var upstream = new FakeUpstream(() => new FakePeer { Answer = _ => Http.InitializeResult });
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, 0));
-        builder.Services.AddRoutingCore();
+        builder.Services.AddMcpProxy();
         await using var app = builder.Build();
         app.UseRouting();
-        app.MapMcpProxy(upstream, new() { StreamableHttpPath = "/tools", SsePath = null });
+        app.MapMcpProxy("/tools", _ => upstream, options => options.SsePath = null);
         app.MapGet("/", () => "the application's own");
         app.UseEndpoints(_ => { });
         await app.StartAsync(TestContext.Current.CancellationToken);

@@ -59,6 +59,14 @@ internal sealed class CallTools(Rendezvous rendezvous)
         }
     }
 
+    [McpServerTool(Name = "pause")]
+    [Description("Answers after a while.")]
+    public static async Task<string> PauseAsync(int milliseconds, CancellationToken cancellationToken)
+    {
+        await Task.Delay(milliseconds, cancellationToken);
+        return "rested";
+    }
+
     [McpServerTool(Name = "has_started")]
     [Description("Whether the wait of this key is under way; gives it some seconds.")]
     public Task<bool> HasStartedAsync(string key, CancellationToken cancellationToken) => rendezvous.MeetAsync(Rendezvous.Started(key), cancellationToken);
