@@ -13,7 +13,7 @@ namespace McpProxy.AspNetCore;
 internal sealed partial class Serving : IAsyncDisposable
 {
     private readonly CancellationTokenSource _closing = new();
-    private readonly ConcurrentDictionary<RelaySession, Task<RelayEnd>> _relays = [];
+    private readonly ConcurrentDictionary<RelaySession, Task> _relays = [];
     private readonly ITimer _ticker;
     private readonly ILogger _logger;
     private int _sessions;
@@ -60,15 +60,18 @@ internal sealed partial class Serving : IAsyncDisposable
     public async Task<RelayEnd> RelayAsync(IConnection downstream, IConnection upstream)
     {
         var relay = new RelaySession(downstream, upstream, Options.Relay, Time, Logger);
-        var running = relay.RunAsync(Closing);
-        _relays[relay] = running;
+        var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        // Known before it runs: the end of the endpoint waits for every relay, and so for every server.
+        _relays[relay] = over.Task;
         try
         {
-            return await running;
+            return await relay.RunAsync(Closing);
         }
         finally
         {
             _relays.TryRemove(relay, out _);
+            over.TrySetResult();
         }
     }
 

@@ -1,5 +1,3 @@
-using System.Text;
-using McpProxy.JsonRpc;
 using McpProxy.Relay.Restarting;
 using McpProxy.Relay.Sharing;
 using McpProxy.Transports;
@@ -66,7 +64,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
         {
             if (!_pools.TryGetValue(protocolVersion, out var pool))
             {
-                var sessions = new SharedSessionOptions { Initialize = Initialize(protocolVersion) };
+                var sessions = new SharedSessionOptions { Initialize = OwnIntroduction.Initialize(protocolVersion) };
                 _pools.Add(protocolVersion, pool = new(() => new(_upstream, _logger, sessions, _time), _options.StatelessServers));
             }
 
@@ -138,13 +136,5 @@ internal sealed class ServedUpstream : IAsyncDisposable
 
         closing.AddRange(((IAsyncDisposable?[])[_sharedRequests, _sharedSessions, _warm]).OfType<IAsyncDisposable>().Select(part => part.DisposeAsync().AsTask()));
         await Task.WhenAll(closing);
-    }
-
-    /// <summary>What the proxy introduces itself with where no client has a session: it cannot be asked anything.</summary>
-    private static JsonRpcMessage Initialize(string protocolVersion)
-    {
-        var version = typeof(ServedUpstream).Assembly.GetName().Version?.ToString(3) ?? "0";
-        return JsonSplice.Reparse(Encoding.UTF8.GetBytes(
-            $$$$"""{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"{{{{protocolVersion}}}}","capabilities":{},"clientInfo":{"name":"mcp-proxy","version":"{{{{version}}}}"}}}"""));
     }
 }

@@ -1,4 +1,3 @@
-using System.Text;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
 using McpProxy.Transports;
@@ -58,9 +57,6 @@ internal sealed class UpstreamReadiness(IUpstream upstream, TimeProvider time) :
         }
     }
 
-    private static JsonRpcMessage Initialize() => JsonSplice.Reparse(Encoding.UTF8.GetBytes(
-        $$$$"""{"jsonrpc":"2.0","id":"mcp-proxy/ready","method":"initialize","params":{"protocolVersion":"{{{{ProtocolVersions.NewestLegacy}}}}","capabilities":{},"clientInfo":{"name":"mcp-proxy","version":"0"}}}"""));
-
     /// <summary>An error of the server's own is an answer; those of the proxy stand for a server that could not be asked.</summary>
     private static string? Unreachable(in JsonRpcMessage answer) => answer.ErrorCode() is JsonRpcErrorCode.UpstreamUnavailable or JsonRpcErrorCode.SignInNeeded
         ? JsonMembers.AsString(JsonMembers.Find(answer.Utf8, "error"u8, "message"u8)) ?? "the server cannot be reached"
@@ -72,7 +68,7 @@ internal sealed class UpstreamReadiness(IUpstream upstream, TimeProvider time) :
         string? problem;
         try
         {
-            var answer = await UpstreamQuestion.AskAsync(upstream, Initialize(), s_timeout, time, _closing.Token);
+            var answer = await UpstreamQuestion.AskAsync(upstream, OwnIntroduction.Initialize(ProtocolVersions.NewestLegacy), s_timeout, time, _closing.Token);
             problem = answer.Message is { } message ? Unreachable(message) : answer.Problem;
         }
         catch (OperationCanceledException)
