@@ -28,6 +28,7 @@ internal sealed class ProxyCommand
     private readonly Option<double> _headersTimeout = Seconds("--headers-timeout", "How long a server may take to begin its answer; 0: no limit", 0);
 
     private readonly SignInOptions _signIn = new();
+    private readonly AccessOptions _access = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -40,7 +41,7 @@ internal sealed class ProxyCommand
         CustomParser = result => Parsed<int?>(result, "--port", "a number from 0 to 65535", ushort.TryParse(Word(result), NumberStyles.None, CultureInfo.InvariantCulture, out var port), port),
     };
 
-    private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on. Default: 127.0.0.1" };
+    private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on; other machines' only with a way to authenticate, or --no-auth. Default: 127.0.0.1" };
     private readonly Option<string> _path = PathOption("--path", "Path of Streamable HTTP", "/mcp");
     private readonly Option<string> _ssePath = PathOption("--sse-path", "Path of the HTTP+SSE event stream", "/sse");
     private readonly Option<string> _messagesPath = PathOption("--messages-path", "Path that HTTP+SSE clients post to", "/messages");
@@ -78,6 +79,11 @@ internal sealed class ProxyCommand
         foreach (var signInOption in _signIn.All)
         {
             Root.Add(signInOption);
+        }
+
+        foreach (var accessOption in _access.All)
+        {
+            Root.Add(accessOption);
         }
 
         Demo = new Command("demo", "Run a small MCP server, connect to it through this program, and show the exchange; then keep serving");
@@ -123,7 +129,7 @@ internal sealed class ProxyCommand
     public Argument<string> CompletionShell { get; }
 
     /// <summary>The words of a command line that are secret.</summary>
-    public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
+    public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(_access.Secrets(parsed)).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
         .Where(header => !header.Value.Contains("${", StringComparison.Ordinal))
         .SelectMany(header => (string[])[header.Value, header.Value[(header.Value.IndexOf(' ', StringComparison.Ordinal) + 1)..]]));
 
@@ -151,13 +157,16 @@ internal sealed class ProxyCommand
 
         var maxMessageSize = parsed.GetValue(_maxMessageSize);
         var relay = new RelayOptions { DrainTimeout = Span(parsed, _drainTimeout) };
+        var host = parsed.GetValue(_host) ?? "127.0.0.1";
+        var endpoint = EndpointOptions(parsed, maxMessageSize, relay);
         return new()
         {
             Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, line.Verb == "login", environment),
             Stdio = url is null ? StdioOptions(line.Command!, parsed, maxMessageSize) : null,
             Port = port,
-            Host = parsed.GetValue(_host) ?? "127.0.0.1",
-            Endpoint = EndpointOptions(parsed, maxMessageSize, relay),
+            Host = host,
+            Endpoint = endpoint,
+            Access = _access.Settings(parsed, port is not null, host, endpoint, _signIn.Network(parsed, environment), environment),
             HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
             Relay = relay,
             MaxMessageSize = maxMessageSize,

@@ -23,6 +23,9 @@ internal sealed record ProxySettings
     /// <summary>How the server is offered over HTTP.</summary>
     public McpEndpointOptions Endpoint { get; init; } = new();
 
+    /// <summary>Who may come in over HTTP.</summary>
+    public AccessSettings Access { get; init; } = new();
+
     /// <summary>Paths that answer 200 while the program runs.</summary>
     public IReadOnlyList<string> HealthPaths { get; init; } = [];
 
