@@ -117,7 +117,6 @@ internal sealed partial class HttpHost : IAsyncDisposable
     {
         try
         {
-            // The files of TLS last: what they start must not be left behind when something else is wrong.
             var authentication = settings.Access.Authentication is { } options ? new InboundAuthentication(options, settings.Endpoint, TimeProvider.System, loggers) : null;
             return (authentication, settings.Access.Tls is { } files ? new(files, TimeProvider.System, loggers) : null);
         }

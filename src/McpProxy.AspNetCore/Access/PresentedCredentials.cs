@@ -31,6 +31,13 @@ internal readonly record struct PresentedCredentials(string Scheme, string Value
         var text = authorization.ToString().Trim();
         var space = text.IndexOf(' ', StringComparison.Ordinal);
         credentials = new(space < 0 ? text : text[..space], space < 0 ? "" : text[space..].Trim(), apiKey.Count == 0 ? null : apiKey.ToString().Trim());
+
+        // Some join headers that came twice with a comma. No credential of these kinds has a space in it.
+        if (((credentials.Is("Bearer") || credentials.Is("Basic")) && credentials.Value.Contains(' ', StringComparison.Ordinal)) || credentials.ApiKey?.Contains(' ', StringComparison.Ordinal) == true)
+        {
+            return "there is more than one credential in a header";
+        }
+
         return credentials is { Scheme.Length: > 0, ApiKey: not null } && !(credentials.Is("Bearer") && credentials.Value == credentials.ApiKey)
             ? $"there are two credentials, in Authorization and in {ApiKeyHeader}"
             : null;

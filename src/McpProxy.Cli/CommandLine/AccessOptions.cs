@@ -133,9 +133,10 @@ internal sealed class AccessOptions
     private List<ApiKey> ApiKeys(ParseResult parsed, Func<string, string?> environment)
     {
         var keys = Values(parsed, _apiKey, _apiKeyFile, environment).Select(entry => Made(entry.Where, () => ApiKey.Of(entry.Value))).ToList();
-        if (environment(ApiKeyVariable) is { Length: > 0 } variable)
+        if (environment(ApiKeyVariable) is { } variable)
         {
-            keys.Add(Made(ApiKeyVariable, () => ApiKey.Of(variable)));
+            // Set and empty is a secret that got lost on the way, and must not leave the door open.
+            keys.Add(Made(ApiKeyVariable, () => ApiKey.Of(variable.Trim())));
         }
 
         return keys;

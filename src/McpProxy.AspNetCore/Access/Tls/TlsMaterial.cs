@@ -126,7 +126,7 @@ internal sealed class TlsMaterial
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new ArgumentException(e.Message, nameof(file), e);
+            throw new ArgumentException($"{file} cannot be read: {e.Message}", nameof(file), e);
         }
     }
 

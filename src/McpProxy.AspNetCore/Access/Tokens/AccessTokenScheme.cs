@@ -156,7 +156,7 @@ internal sealed class AccessTokenScheme : IAccessScheme, IDisposable
             : !s_algorithms.Contains(token.Alg, StringComparer.Ordinal) ? "it is not signed, or with an algorithm that is not taken"
             : token.TryGetHeaderValue<object>("crit", out _) ? "it has extensions that this server does not know"
             : !IsAccessTokenType(token.Typ) ? "it is no access token but another kind of JWT"
-            : !_issuers.TryGetValue(token.Issuer, out issuer) ? "its issuer is none whose tokens are taken"
+            : !_issuers.TryGetValue(token.Issuer ?? "", out issuer) ? "its issuer is none whose tokens are taken"
             : !token.Audiences.Any(audience => _options.Audiences.Any(ours => SameAudience(audience, ours))) ? "it is meant for another audience"
             : token.ValidTo == DateTime.MinValue ? "it never expires"
             : !IsInTime(token.ValidFrom == DateTime.MinValue ? null : token.ValidFrom, token.ValidTo) ? "it has expired, or is not valid yet"
