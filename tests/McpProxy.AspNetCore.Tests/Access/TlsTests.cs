@@ -14,7 +14,7 @@ namespace McpProxy.AspNetCore.Tests.Access;
 public sealed class TlsTests : IDisposable
 {
     private readonly string _folder = Directory.CreateTempSubdirectory("mcp-proxy-tls-").FullName;
-    private readonly Authority _authority = new("test authority");
+    private readonly TestAuthority _authority = new("test authority");
     private readonly ManualTime _time = new();
 
     public void Dispose()
@@ -30,7 +30,7 @@ public sealed class TlsTests : IDisposable
     [InlineData("older form of key")]
     public async Task The_certificate_is_shown(string form)
     {
-        using var certificate = _authority.Issue("server", Authority.Server);
+        using var certificate = _authority.Issue("server", TestAuthority.Server);
         var files = form switch
         {
             "one file" => new TlsFiles { CertificateFile = Write("both.pem", certificate.ExportCertificatePem() + "\n" + KeyPem(certificate)) },
@@ -51,8 +51,8 @@ public sealed class TlsTests : IDisposable
     [Fact]
     public async Task What_leads_to_the_authority_is_sent_along()
     {
-        using var between = new Authority("between", _authority);
-        using var certificate = between.Issue("server", Authority.Server);
+        using var between = new TestAuthority("between", _authority);
+        using var certificate = between.Issue("server", TestAuthority.Server);
         await using var server = await GuardedServer.StartAsync(null, tls: Files(certificate) with { CertificateFile = Write("chain.pem", certificate.ExportCertificatePem() + "\n" + between.Pem) });
         using var client = Client(trusts: _authority.Certificate);
 
@@ -62,7 +62,7 @@ public sealed class TlsTests : IDisposable
     [Fact]
     public async Task Versions_that_were_broken_are_not_spoken()
     {
-        using var certificate = _authority.Issue("server", Authority.Server);
+        using var certificate = _authority.Issue("server", TestAuthority.Server);
         await using var server = await GuardedServer.StartAsync(null, tls: Files(certificate));
 
         (await ConnectAsync(server, SslProtocols.Tls12)).ShouldBe(SslProtocols.Tls12);
@@ -75,8 +75,8 @@ public sealed class TlsTests : IDisposable
     [Fact]
     public async Task A_new_certificate_is_shown_to_new_connections()
     {
-        using var first = _authority.Issue("server", Authority.Server);
-        using var second = _authority.Issue("server", Authority.Server);
+        using var first = _authority.Issue("server", TestAuthority.Server);
+        using var second = _authority.Issue("server", TestAuthority.Server);
         await using var server = await GuardedServer.StartAsync(null, time: _time, tls: Files(first));
         using var open = Client(trusts: _authority.Certificate);
         await open.GetStringAsync(new Uri(server.Url, "/health"), TestContext.Current.CancellationToken);
@@ -94,8 +94,8 @@ public sealed class TlsTests : IDisposable
     public async Task A_certificate_behind_swapped_links_is_seen()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "links need a privilege there");
-        using var first = _authority.Issue("server", Authority.Server);
-        using var second = _authority.Issue("server", Authority.Server);
+        using var first = _authority.Issue("server", TestAuthority.Server);
+        using var second = _authority.Issue("server", TestAuthority.Server);
 
         // As Kubernetes lays out a secret: the names stay, what they lead to is swapped.
         Place("..1", first);
@@ -116,8 +116,8 @@ public sealed class TlsTests : IDisposable
     [Fact]
     public async Task Files_that_cannot_be_used_change_nothing_and_are_told_of_once()
     {
-        using var first = _authority.Issue("server", Authority.Server);
-        using var second = _authority.Issue("server", Authority.Server);
+        using var first = _authority.Issue("server", TestAuthority.Server);
+        using var second = _authority.Issue("server", TestAuthority.Server);
         await using var server = await GuardedServer.StartAsync(null, time: _time, tls: Files(first));
 
         // The new certificate is there before its key.
@@ -147,8 +147,8 @@ public sealed class TlsTests : IDisposable
     [InlineData("no authority", "no certificate authority in")]
     public void What_is_wrong_with_the_files_is_said(string problem, string message)
     {
-        using var certificate = _authority.Issue("server", Authority.Server);
-        using var other = _authority.Issue("other", Authority.Server);
+        using var certificate = _authority.Issue("server", TestAuthority.Server);
+        using var other = _authority.Issue("other", TestAuthority.Server);
         var encrypted = certificate.GetECDsaPrivateKey()!.ExportEncryptedPkcs8PrivateKeyPem("opensesame", new(PbeEncryptionAlgorithm.Aes256Cbc, HashAlgorithmName.SHA256, 1000));
         var files = Files(certificate);
         files = problem switch
@@ -169,7 +169,7 @@ public sealed class TlsTests : IDisposable
     public async Task A_client_with_a_certificate_of_the_authority_comes_in_and_is_known_by_it()
     {
         await using var server = await StartMutualAsync();
-        using var ann = _authority.Issue("ann", Authority.Client);
+        using var ann = _authority.Issue("ann", TestAuthority.Client);
         using var client = Client(_authority.Certificate, ann);
 
         for (var i = 0; i < 2; i++)
@@ -189,13 +189,13 @@ public sealed class TlsTests : IDisposable
     public async Task Any_other_client_does_not_get_a_connection(string certificate)
     {
         await using var server = await StartMutualAsync();
-        using var other = new Authority(certificate == "of another authority of the same name" ? "test authority" : "other authority");
+        using var other = new TestAuthority(certificate == "of another authority of the same name" ? "test authority" : "other authority");
         using var shown = certificate switch
         {
             "none" => null,
-            "of another authority" or "of another authority of the same name" => other.Issue("ann", Authority.Client),
-            "for servers" => _authority.Issue("ann", Authority.Server),
-            "expired" => _authority.Issue("ann", Authority.Client, days: -1),
+            "of another authority" or "of another authority of the same name" => other.Issue("ann", TestAuthority.Client),
+            "for servers" => _authority.Issue("ann", TestAuthority.Server),
+            "expired" => _authority.Issue("ann", TestAuthority.Client, days: -1),
             _ => X509CertificateLoader.LoadPkcs12(other.Certificate.Export(X509ContentType.Pkcs12), null),
         };
         using var client = Client(_authority.Certificate, shown);
@@ -210,8 +210,8 @@ public sealed class TlsTests : IDisposable
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "what is sent along has to be in a store there");
         await using var server = await StartMutualAsync();
-        using var between = new Authority("between", _authority);
-        using var ann = between.Issue("ann", Authority.Client);
+        using var between = new TestAuthority("between", _authority);
+        using var ann = between.Issue("ann", TestAuthority.Client);
         using var tcp = new System.Net.Sockets.TcpClient();
         await tcp.ConnectAsync(server.Url.Host, server.Url.Port, TestContext.Current.CancellationToken);
         await using var tls = new SslStream(tcp.GetStream());
@@ -234,14 +234,14 @@ public sealed class TlsTests : IDisposable
     public async Task A_new_authority_counts_as_soon_as_its_file_is_there()
     {
         await using var server = await StartMutualAsync();
-        using var other = new Authority("other authority");
-        using var bob = other.Issue("bob", Authority.Client);
+        using var other = new TestAuthority("other authority");
+        using var bob = other.Issue("bob", TestAuthority.Client);
         Write("clients.pem", other.Pem);
         _time.Advance(ServerTls.Period);
         using var client = Client(_authority.Certificate, bob);
 
         (await client.GetStringAsync(new Uri(server.Url, "/health"), TestContext.Current.CancellationToken)).ShouldBe("ok");
-        using var ann = _authority.Issue("ann", Authority.Client);
+        using var ann = _authority.Issue("ann", TestAuthority.Client);
         using var before = Client(_authority.Certificate, ann);
         await Should.ThrowAsync<HttpRequestException>(() => before.GetStringAsync(new Uri(server.Url, "/health")));
     }
@@ -250,7 +250,7 @@ public sealed class TlsTests : IDisposable
     public async Task Who_shows_a_wrong_key_is_not_let_in_by_a_certificate()
     {
         await using var server = await StartMutualAsync(new() { AcceptsClientCertificates = true, ApiKeys = [ApiKey.Of("key")] });
-        using var ann = _authority.Issue("ann", Authority.Client);
+        using var ann = _authority.Issue("ann", TestAuthority.Client);
         using var client = Client(_authority.Certificate, ann);
         var url = new Uri(server.Url, "/mcp").AbsoluteUri;
 
@@ -302,7 +302,7 @@ public sealed class TlsTests : IDisposable
 
     private async Task<GuardedServer> StartMutualAsync(InboundAuthenticationOptions? options = null)
     {
-        using var certificate = _authority.Issue("server", Authority.Server);
+        using var certificate = _authority.Issue("server", TestAuthority.Server);
         return await GuardedServer.StartAsync(options ?? new() { AcceptsClientCertificates = true }, time: _time, tls: Files(certificate) with { ClientAuthorityFile = Write("clients.pem", _authority.Pem) });
     }
 

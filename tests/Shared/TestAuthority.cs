@@ -2,17 +2,17 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
-namespace McpProxy.AspNetCore.Tests.Access;
+namespace McpProxy.Tests;
 
 /// <summary>A certificate authority of a test.</summary>
-internal sealed class Authority : IDisposable
+internal sealed class TestAuthority : IDisposable
 {
     public const string Server = "1.3.6.1.5.5.7.3.1";
     public const string Client = "1.3.6.1.5.5.7.3.2";
 
-    private readonly Authority? _parent;
+    private readonly TestAuthority? _parent;
 
-    public Authority(string name, Authority? parent = null)
+    public TestAuthority(string name, TestAuthority? parent = null)
     {
         _parent = parent;
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
