@@ -48,7 +48,7 @@ public sealed class ResourceServerTests(ITestOutputHelper output) : OAuthTest(ou
             }),
             TestClient.VersionOf(era));
 
-        (await client.TextAsync("echo", new {  = "hello" })).ShouldContain("hello");
+        (await client.TextAsync("echo", new { text = "hello" })).ShouldContain("hello");
 
         signIns.ShouldBe(1);
         var asked = Authorization.To(Endpoint.Authorization).ShouldHaveSingleItem().Query;
@@ -70,7 +70,7 @@ public sealed class ResourceServerTests(ITestOutputHelper output) : OAuthTest(ou
 
         await session.IntroduceAsync();
 
-        (await session.AskAsync("tools/call", new { name = "echo", arguments = new {  = "hello" } })).ToJsonString().ShouldContain("hello");
+        (await session.AskAsync("tools/call", new { name = "echo", arguments = new { text = "hello" } })).ToJsonString().ShouldContain("hello");
         ShouldHaveSignedInOnce();
         await session.EndAsync();
     }

@@ -49,7 +49,7 @@ public sealed class ServingTests(ITestOutputHelper output) : EndToEndTest(output
         }
 
         await using var client = await TestClient.ConnectAsync(TestClient.Http(url, Transport.StreamableHttp, new CredentialHandler("X-API-Key", Key)), null);
-        (await client.TextAsync("echo", new {  = "hello" })).ShouldContain("hello");
+        (await client.TextAsync("echo", new { text = "hello" })).ShouldContain("hello");
         proxy.Errors.ToString().ShouldNotContain(Key);
         if (OperatingSystem.IsLinux())
         {
@@ -69,7 +69,7 @@ public sealed class ServingTests(ITestOutputHelper output) : EndToEndTest(output
 
         await using (var client = await TestClient.ConnectAsync(TestClient.Http(url, transport, new CredentialHandler("Authorization", ann)), TestClient.VersionOf(era)))
         {
-            (await client.TextAsync("echo", new {  = "hello" })).ShouldContain("hello");
+            (await client.TextAsync("echo", new { text = "hello" })).ShouldContain("hello");
         }
 
         var eve = $"Basic {Convert.ToBase64String("ann:pass"u8)}";
