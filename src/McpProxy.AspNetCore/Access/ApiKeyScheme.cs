@@ -15,13 +15,10 @@ internal sealed class ApiKeyScheme(IEnumerable<ApiKey> keys) : IAccessScheme
 
     public string Name => "API key";
 
-    public ValueTask<AccessDecision?> DecideAsync(PresentedCredentials credentials, CancellationToken cancellationToken)
-    {
-        var key = credentials.ApiKey ?? (credentials.Is("Bearer") ? credentials.Value : null);
-        return new(key is null ? null : Decide(key));
-    }
+    public ValueTask<AccessDecision?> DecideAsync(PresentedCredentials credentials, CancellationToken cancellationToken) =>
+        new(credentials.ApiKey is { } key ? Decide(key) : credentials.Is("Bearer") ? Decide(credentials.Value) : null);
 
-    private AccessDecision Decide(string key)
+    private AccessDecision Decide(ReadOnlySpan<char> key)
     {
         var length = Encoding.UTF8.GetMaxByteCount(key.Length);
         var bytes = length <= MaxOnStack ? stackalloc byte[MaxOnStack] : new byte[length];

@@ -15,10 +15,10 @@ internal sealed class BasicScheme(IEnumerable<BasicUser> users) : IAccessScheme
     public ValueTask<AccessDecision?> DecideAsync(PresentedCredentials credentials, CancellationToken cancellationToken) =>
         new(credentials.Is("Basic") ? Decide(credentials.Value) : null);
 
-    private AccessDecision Decide(string encoded)
+    private AccessDecision Decide(ReadOnlySpan<char> encoded)
     {
         var bytes = new byte[encoded.Length];
-        if (!Convert.TryFromBase64String(encoded, bytes, out var length))
+        if (!Convert.TryFromBase64Chars(encoded, bytes, out var length))
         {
             return _malformed;
         }

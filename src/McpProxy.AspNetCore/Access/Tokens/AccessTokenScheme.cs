@@ -74,7 +74,7 @@ internal sealed class AccessTokenScheme : IAccessScheme, IDisposable
         }
 
         var key = CheckedTokens.KeyOf(credentials.Value);
-        return _checked.Find(key) is { } decision ? new(decision) : new(CheckAsync(credentials.Value, key, cancellationToken)!);
+        return _checked.Find(key) is { } decision ? new(decision) : new(CheckAsync(credentials.Value.ToString(), key, cancellationToken)!);
     }
 
     private static Uri Checked(string issuer) =>

@@ -1,5 +1,6 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text;
 
 namespace McpProxy.AspNetCore.Access.Tokens;
 
@@ -16,11 +17,11 @@ internal sealed class CheckedTokens(TimeProvider time)
     private readonly Queue<UInt128> _order = new();
 
     /// <summary>The key that a token is remembered by: half of its SHA-256, which nobody can find another token for.</summary>
-    public static UInt128 KeyOf(string token)
+    public static UInt128 KeyOf(ReadOnlySpan<char> token)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(Encoding.UTF8.GetBytes(token), hash);
-        return System.Buffers.Binary.BinaryPrimitives.ReadUInt128LittleEndian(hash);
+        SHA256.HashData(MemoryMarshal.AsBytes(token), hash);
+        return BinaryPrimitives.ReadUInt128LittleEndian(hash);
     }
 
     /// <summary>A token that is still good; null when it has to be checked.</summary>
