@@ -1,5 +1,6 @@
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 
 namespace McpProxy.AspNetCore;
 
@@ -9,26 +10,43 @@ namespace McpProxy.AspNetCore;
 /// </summary>
 internal sealed class CrossOrigin(McpEndpointOptions options)
 {
+    /// <summary>What pages may read of an answer: what a client needs to go on with a session, to sign in, and to wait.</summary>
+    private const string Exposed = $"{McpHeaders.SessionId}, {McpHeaders.ProtocolVersion}, WWW-Authenticate, Retry-After";
+
+    private readonly bool _isOn = options.AllowedOrigins.Count > 0;
+    private readonly bool _allowsAll = options.AllowedOrigins.Contains("*", StringComparer.Ordinal);
+
     /// <summary>Adds the headers that a named origin needs; and answers the question that a browser asks beforehand.</summary>
     /// <returns>True when the request was such a question, and is answered.</returns>
     public bool Apply(HttpContext context)
     {
-        var origin = context.Request.Headers.Origin.ToString();
-        if (origin.Length == 0 || !(options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase) || options.AllowedOrigins.Contains("*", StringComparer.Ordinal)))
+        if (!_isOn)
         {
             return false;
         }
 
         var headers = context.Response.Headers;
+        if (!headers.Vary.Contains("Origin", StringComparer.OrdinalIgnoreCase))
+        {
+            // On every answer: a cache must not give one origin what was said to another, or to none.
+            headers.Vary = StringValues.Concat(headers.Vary, "Origin");
+        }
+
+        var origin = context.Request.Headers.Origin.ToString();
+        if (origin.Length == 0 || !(_allowsAll || options.AllowedOrigins.Contains(origin, StringComparer.OrdinalIgnoreCase)))
+        {
+            return false;
+        }
+
         headers.AccessControlAllowOrigin = origin;
-        headers.Vary = "Origin";
-        headers.AccessControlExposeHeaders = $"{McpHeaders.SessionId}, WWW-Authenticate";
+        headers.AccessControlExposeHeaders = Exposed;
         if (context.Request.Method != "OPTIONS" || context.Request.Headers.AccessControlRequestMethod.Count == 0)
         {
             return false;
         }
 
-        // What the page asks to send is what the protocol's clients send, Mcp-Param-* with whatever names tools give them.
+        // Whatever the page asks to send: the protocol's headers, credentials, Mcp-Param-* with the names that tools give them, and a tracer's. A header
+        // lets nobody in that the Origin has not let in.
         headers.AccessControlAllowMethods = "GET, POST, DELETE";
         headers.AccessControlAllowHeaders = context.Request.Headers.AccessControlRequestHeaders;
         headers.AccessControlMaxAge = "600";

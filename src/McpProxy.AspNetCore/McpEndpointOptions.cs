@@ -4,7 +4,7 @@ using McpProxy.Transports;
 namespace McpProxy.AspNetCore;
 
 /// <summary>How a server is offered over HTTP.</summary>
-public sealed class McpEndpointOptions
+public sealed record McpEndpointOptions
 {
     /// <summary>Path of the Streamable HTTP endpoint. Default: <c>/mcp</c>. Null: not offered.</summary>
     public string? StreamableHttpPath { get; set; } = "/mcp";

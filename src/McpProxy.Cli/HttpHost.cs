@@ -1,5 +1,7 @@
 using System.Net;
 using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Access;
+using McpProxy.AspNetCore.Access.Tls;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
@@ -16,11 +18,15 @@ internal sealed partial class HttpHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly McpEndpoint _endpoint;
+    private readonly InboundAuthentication? _authentication;
+    private readonly ServerTls? _tls;
 
-    private HttpHost(WebApplication app, McpEndpoint endpoint)
+    private HttpHost(WebApplication app, McpEndpoint endpoint, InboundAuthentication? authentication, ServerTls? tls)
     {
         _app = app;
         _endpoint = endpoint;
+        _authentication = authentication;
+        _tls = tls;
     }
 
     /// <summary>The addresses that are served, such as <c>http://127.0.0.1:8080</c>.</summary>
@@ -28,19 +34,29 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
     /// <summary>Starts to serve.</summary>
     /// <exception cref="IOException">The port is in use, or the address is none of this machine.</exception>
+    /// <exception cref="UsageException">A certificate cannot be used, or an issuer not be asked.</exception>
     public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var addresses = await ResolveAsync(settings.Host, cancellationToken);
+        var (authentication, tls) = Access(settings, loggers);
         var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls));
+        if (tls is not null)
+        {
+            builder.WebHost.UseKestrelHttpsConfiguration();
+        }
+
         builder.Services.AddRoutingCore();
         var app = builder.Build();
-        var endpoint = new McpEndpoint(upstream, settings.Endpoint, TimeProvider.System, loggers);
-        var host = new HttpHost(app, endpoint);
+        var options = authentication is null ? settings.Endpoint : settings.Endpoint with { Gates = [.. settings.Endpoint.Gates, authentication] };
+        var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);
+        var host = new HttpHost(app, endpoint, authentication, tls);
         try
         {
+            app.Use(next => new FrontDoor(options, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
             app.UseRouting();
             endpoint.Map(app);
+            authentication?.MapMetadata(app);
             foreach (var path in settings.HealthPaths)
             {
                 app.Map(path, context => context.Response.WriteAsync("ok", context.RequestAborted));
@@ -102,9 +118,24 @@ internal sealed partial class HttpHost : IAsyncDisposable
         using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
+        _authentication?.Dispose();
+        _tls?.Dispose();
     }
 
-    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses)
+    private static (InboundAuthentication? Authentication, ServerTls? Tls) Access(ProxySettings settings, ILoggerFactory loggers)
+    {
+        try
+        {
+            var authentication = settings.Access.Authentication is { } options ? new InboundAuthentication(options, settings.Endpoint, TimeProvider.System, loggers) : null;
+            return (authentication, settings.Access.Tls is { } files ? new(files, TimeProvider.System, loggers) : null);
+        }
+        catch (ArgumentException e)
+        {
+            throw new UsageException(e.Message.Split(" (Parameter", 2)[0]);
+        }
+    }
+
+    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses, ServerTls? tls)
     {
         kestrel.AddServerHeader = false;
 
@@ -112,7 +143,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         kestrel.Limits.MaxRequestBodySize = null;
         foreach (var address in addresses)
         {
-            kestrel.Listen(address, settings.Port ?? 0);
+            kestrel.Listen(address, settings.Port ?? 0, listen => tls?.Use(listen));
         }
     }
 
@@ -121,6 +152,11 @@ internal sealed partial class HttpHost : IAsyncDisposable
         if (string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase))
         {
             return [IPAddress.Loopback];
+        }
+
+        if (host is "*" or "+")
+        {
+            return [System.Net.Sockets.Socket.OSSupportsIPv6 ? IPAddress.IPv6Any : IPAddress.Any];
         }
 
         if (IPAddress.TryParse(host.Trim('[', ']'), out var address))
@@ -146,7 +182,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
             LogListening(logger, "sse", address + settings.Endpoint.SsePath);
         }
 
-        if (!IPAddress.TryParse(settings.Host.Trim('[', ']'), out var bound) ? settings.Host != "localhost" : !IPAddress.IsLoopback(bound))
+        if (settings.Access.Authentication is null && !AccessOptions.IsLoopback(settings.Host))
         {
             LogOpen(logger, settings.Host);
         }

@@ -23,6 +23,8 @@ const options = {
   issuerPath: '',
   // Whether challenges name the scope; if not, the resource's metadata is to be asked.
   challengeScope: true,
+  // Resources besides the MCP server here that tokens may be for.
+  resources: [],
   // Clients that are known without registration.
   clients: [],
   registration: true,
@@ -81,7 +83,7 @@ const provider = new Provider(issuer, {
       // Clients have to name the resource in each request.
       useGrantedResource: () => false,
       getResourceServerInfo(_context, indicator) {
-        if (indicator !== resource) {
+        if (indicator !== resource && !options.resources.includes(indicator)) {
           throw Object.assign(new Error('invalid_target'), {
             error: 'invalid_target',
             error_description: `there is no resource ${indicator}`,
@@ -92,7 +94,7 @@ const provider = new Provider(issuer, {
         }
         return {
           scope: `${TOOLS_SCOPE} ${ADMIN_SCOPE}`,
-          audience: resource,
+          audience: indicator,
           accessTokenTTL: options.accessTokenTtl,
           accessTokenFormat: options.accessTokenFormat,
           jwt: { sign: { alg: 'ES256' } },

@@ -17,6 +17,8 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
               The same, with a token from the environment
           mcp-proxy --port 8080 -- npx -y @modelcontextprotocol/server-everything
               A local server over HTTP: http://127.0.0.1:8080/mcp and http://127.0.0.1:8080/sse
+          mcp-proxy --port 8080 --host 0.0.0.0 --api-key-file keys.txt --tls-cert server.pem -- uvx mcp-server-fetch
+              The same for other machines: over HTTPS, for clients that have a key
           mcp-proxy --port 8080 https://example.com/sse
               A remote server over another HTTP transport
           mcp-proxy -- uvx mcp-server-fetch
@@ -28,6 +30,7 @@ internal sealed class HelpWithExamples(HelpAction help) : SynchronousCommandLine
           SSE_URL            The URL, when neither a URL nor a command is given
           MCP_PROXY_CLIENT_SECRET
                              The secret that goes with --client-id
+          MCP_PROXY_API_KEY  The same as --api-key
           MCP_REMOTE_CONFIG_DIR
                              The folder of the stored sign-ins, in place of ~/.mcp-auth
           HTTPS_PROXY, HTTP_PROXY, NO_PROXY

@@ -8,8 +8,6 @@ namespace McpProxy.Cli.CommandLine;
 /// </summary>
 internal static class OptionTable
 {
-    private const string NeedsInboundAuth = "authentication of clients is not part of this version yet; put an authenticating reverse proxy in front";
-    private const string NeedsTls = "serving TLS is not part of this version yet; put a TLS-terminating reverse proxy in front";
     private const string OneServer = "this version serves one server; run one mcp-proxy for each";
     private const string NeedsBridge = "translating between protocol eras is not part of this version yet; messages are relayed as they are";
 
@@ -33,6 +31,8 @@ internal static class OptionTable
         Ours("--health-path", 1), Ours("--session-idle-timeout", 1), Ours("--max-sessions", 1), Ours("--replay-max-events", 1),
         Ours("--child", 1), Ours("--stateless", 0), Ours("--stateless-servers", 1), Ours("--warm", 1), Ours("--exit-with-child", 0), Ours("--header-to-env", 1),
         Ours("--request-timeout", 1), Ours("--request-timeout-max", 1),
+        Ours("--api-key", 1), Ours("--api-key-file", 1), Ours("--basic-auth", 1), Ours("--basic-auth-file", 1), Ours("--auth-issuer", 1), Ours("--auth-audience", 1), Ours("--auth-scope", 1),
+        Ours("--no-auth", 0), Ours("--tls-cert", 1), Ours("--tls-key", 1), Ours("--tls-key-password", 1), Ours("--tls-client-ca", 1),
         Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
         Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
         Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
@@ -77,6 +77,10 @@ internal static class OptionTable
         .. Both("--sseEndpoint", "--sse-endpoint", name => Alias(name, "--sse-path")),
         .. Both("--streamEndpoint", "--stream-endpoint", name => Alias(name, "--path")),
         Nothing("--modern"), new("--shell", 0) { Rewrite = _ => [NormalizedCommandLine.ShellMarker] },
+        Alias("--apiKey", "--api-key"),
+        .. Both("--sslCert", "--ssl-cert", name => Alias(name, "--tls-cert")),
+        .. Both("--sslKey", "--ssl-key", name => Alias(name, "--tls-key")),
+        .. Both("--sslCa", "--ssl-ca", name => Alias(name, "--tls-client-ca")),
         .. Both("--corsAddAllowedHeader", "--cors-add-allowed-header", name => Nothing(name, 1)),
         Milliseconds("--requestTimeout", "--request-timeout"),
         .. Both("--connectionTimeout", "--connection-timeout", name => Milliseconds(name, "--connect-timeout")),
@@ -90,8 +94,6 @@ internal static class OptionTable
     private static IEnumerable<OptionSpelling> Refused() =>
     [
         .. Refuse("servers are given access tokens only, as the specification says; ID tokens are for the client they were issued to", 0, "--use-id-token"),
-        .. Refuse(NeedsInboundAuth, 1, "--apiKey", "--api-key", "--basic-auth", "--auth-issuer", "--auth-audience", "--auth-scope"),
-        .. Refuse(NeedsTls, 1, "--sslCa", "--sslCert", "--sslKey", "--ssl-ca", "--ssl-cert", "--ssl-key", "--tls-cert", "--tls-key"),
         .. Refuse(OneServer, 1, "--named-server", "--named-server-config", "--config", "-config"),
         .. Refuse(NeedsBridge, 1, "--protocol", "--upstreamProtocol", "--upstream-protocol", "--downstream-protocol", "--bridge"),
         .. Refuse(NeedsBridge, 0, "--no-modern"),

@@ -29,6 +29,7 @@ internal sealed class ProxyCommand
 
     private readonly SignInOptions _signIn = new();
     private readonly ServingOptions _serving = new();
+    private readonly AccessOptions _access = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -41,7 +42,7 @@ internal sealed class ProxyCommand
         CustomParser = result => Parsed<int?>(result, "--port", "a number from 0 to 65535", ushort.TryParse(Word(result), NumberStyles.None, CultureInfo.InvariantCulture, out var port), port),
     };
 
-    private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on. Default: 127.0.0.1" };
+    private readonly Option<string> _host = new("--host") { HelpName = "HOST", Description = "The address to serve on; other machines' only with a way to authenticate, or --no-auth. Default: 127.0.0.1" };
     private readonly Option<string> _path = PathOption("--path", "Path of Streamable HTTP", "/mcp");
     private readonly Option<string> _ssePath = PathOption("--sse-path", "Path of the HTTP+SSE event stream", "/sse");
     private readonly Option<string> _messagesPath = PathOption("--messages-path", "Path that HTTP+SSE clients post to", "/messages");
@@ -77,7 +78,7 @@ internal sealed class ProxyCommand
             _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
-        foreach (var option in _serving.All.Concat(_signIn.All))
+        foreach (var option in _serving.All.Concat(_access.All).Concat(_signIn.All))
         {
             Root.Add(option);
         }
@@ -125,7 +126,7 @@ internal sealed class ProxyCommand
     public Argument<string> CompletionShell { get; }
 
     /// <summary>The words of a command line that are secret.</summary>
-    public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
+    public IEnumerable<string> Secrets(ParseResult parsed) => _signIn.Secrets(parsed).Concat(_access.Secrets(parsed)).Concat(HeaderReader.AsTyped(parsed.GetValue(_header) ?? [])
         .Where(header => !header.Value.Contains("${", StringComparison.Ordinal))
         .SelectMany(header => (string[])[header.Value, header.Value[(header.Value.IndexOf(' ', StringComparison.Ordinal) + 1)..]]));
 
@@ -155,14 +156,16 @@ internal sealed class ProxyCommand
         var relay = _serving.Relay(parsed, Span(parsed, _drainTimeout));
         var endpoint = EndpointOptions(parsed, maxMessageSize, relay);
         _serving.Apply(endpoint, parsed, isServed: port is not null, isCommand: url is null);
+        var host = parsed.GetValue(_host) ?? "127.0.0.1";
         return new()
         {
             Http = url is null ? null : HttpOptions(url, parsed, maxMessageSize, line.Verb == "login", environment),
             Stdio = url is null ? StdioOptions(line.Command!, parsed, maxMessageSize) : null,
             Port = port,
-            Host = parsed.GetValue(_host) ?? "127.0.0.1",
+            Host = host,
             Endpoint = endpoint,
             ExitsWithChild = _serving.ExitsWithChild(parsed),
+            Access = _access.Settings(parsed, port is not null, host, endpoint, _signIn.Network(parsed, environment), environment),
             HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
             Relay = relay,
             MaxMessageSize = maxMessageSize,

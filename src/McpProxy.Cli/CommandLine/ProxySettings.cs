@@ -26,6 +26,9 @@ internal sealed record ProxySettings
     /// <summary>Whether the program ends with a server that it has started.</summary>
     public bool ExitsWithChild { get; init; }
 
+    /// <summary>Who may come in over HTTP.</summary>
+    public AccessSettings Access { get; init; } = new();
+
     /// <summary>Paths that answer 200 while the program runs.</summary>
     public IReadOnlyList<string> HealthPaths { get; init; } = [];
 

@@ -32,6 +32,10 @@ internal sealed class OAuthDocument
             ? [.. array.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(Text).OfType<string>()]
             : null;
 
+    /// <summary>The JSON text of the objects in an array; null when there is no such array.</summary>
+    public IReadOnlyList<string>? Objects(string name) =>
+        Find(name, JsonValueKind.Array) is { } array ? [.. array.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.Object).Select(item => item.GetRawText())] : null;
+
     public bool Flag(string name) => Find(name, JsonValueKind.True) is not null;
 
     /// <summary>A number, also one that a server wrote as a string.</summary>

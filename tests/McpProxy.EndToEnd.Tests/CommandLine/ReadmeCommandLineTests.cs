@@ -71,11 +71,12 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         // sparfenyuk/mcp-proxy
         { "mcp-proxy --sse-port=8080 uvx mcp-server-fetch", "uvx mcp-server-fetch" },
         { "mcp-proxy --port=8080 uvx mcp-server-fetch", "uvx mcp-server-fetch" },
-        { "mcp-proxy --host=0.0.0.0 --port=8080 uvx mcp-server-fetch", "uvx mcp-server-fetch" },
-        { "mcp-proxy --sse-host=0.0.0.0 --sse-port=8080 uvx mcp-server-fetch", "uvx mcp-server-fetch" },
+        // As on their page but for --no-auth: without it, other machines' addresses are not served to everybody.
+        { "mcp-proxy --host=0.0.0.0 --port=8080 --no-auth uvx mcp-server-fetch", "uvx mcp-server-fetch" },
+        { "mcp-proxy --sse-host=0.0.0.0 --sse-port=8080 --no-auth uvx mcp-server-fetch", "uvx mcp-server-fetch" },
         { "mcp-proxy --port=8080 -- uvx mcp-server-fetch --user-agent=YourUserAgent", "uvx mcp-server-fetch --user-agent=YourUserAgent" },
         { "mcp-proxy --port=8080 uvx -- mcp-server-fetch --user-agent=YourUserAgent", "uvx mcp-server-fetch --user-agent=YourUserAgent" },
-        { "mcp-proxy --pass-environment --port=8096 --sse-host 0.0.0.0 uvx mcp-server-fetch", "uvx mcp-server-fetch" },
+        { "mcp-proxy --pass-environment --port=8096 --sse-host 0.0.0.0 --no-auth uvx mcp-server-fetch", "uvx mcp-server-fetch" },
         { "mcp-proxy --port=8080 --allow-origin '*' --no-stateless --no-pass-environment -- uvx mcp-server-fetch", "uvx mcp-server-fetch" },
         { "mcp-proxy --port=8080 --cwd /tmp --env FOO BAR -- uvx mcp-server-fetch", "uvx mcp-server-fetch" },
 
@@ -91,6 +92,7 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         // punkpeye/mcp-proxy
         { "mcp-proxy --port 8080 --endpoint /sse tsx server.js", "tsx server.js" },
         { "mcp-proxy --port 8080 --shell tsx server.js", "tsx server.js" },
+        { "mcp-proxy --port 8080 --apiKey your-secret-api-key tsx server.js", "tsx server.js" },
         { "mcp-proxy --port 8080 --server stream --streamEndpoint /other --debug -- tsx server.js --watch", "tsx server.js --watch" },
         { "mcp-proxy --port 8080 --connectionTimeout 60000 --gracefulShutdownTimeout 5000 --eventStore --eventStoreMaxEvents 1000 --maxBodySize 10485760 tsx server.js", "tsx server.js" },
     };

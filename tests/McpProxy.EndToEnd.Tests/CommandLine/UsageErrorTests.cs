@@ -72,8 +72,6 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
         { [Url, "--protocol", "auto"], "--protocol is refused" },
         { ["--port", "0", "--named-server", "fetch", "uvx mcp-server-fetch"], "one server" },
         { ["--port", "0", "--named-server-config", "./servers.json"], "one server" },
-        { ["--port", "0", "--apiKey", "x", "--", "cat"], "--apiKey is refused" },
-        { ["--port", "0", "--sslCert", "x", "--", "cat"], "--sslCert is refused" },
     };
 
     [Theory]

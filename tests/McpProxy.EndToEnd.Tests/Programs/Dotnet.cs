@@ -17,6 +17,7 @@ internal static class Dotnet
         // What the developer has set for a proxy of their own must not decide a test.
         ["SSE_URL"] = null,
         ["API_ACCESS_TOKEN"] = null,
+        ["MCP_PROXY_API_KEY"] = null,
         ["HTTP_PROXY"] = null,
         ["http_proxy"] = null,
     };

@@ -67,6 +67,18 @@ internal sealed class SignInScene : IAsyncDisposable
     public Task<ServingProxy> ServeAsync(params IEnumerable<string> options) =>
         ServingProxy.ListeningAsync(_scene.Start("serving proxy", ProxyProgram.Path, [Server.Url, "--port", "0", .. Common(options)], _environment));
 
+    /// <summary>A proxy that starts a server and lets in who has signed in.</summary>
+    /// <param name="port">Where it serves, so that tokens can be meant for it.</param>
+    /// <param name="options">Its options and the server's command.</param>
+    public Task<ServingProxy> GuardAsync(int port, params IEnumerable<string> options) => ServingProxy.ListeningAsync(_scene.Start(
+        "guarding proxy", ProxyProgram.Path, ["--port", $"{port}", "--base-url", $"http://127.0.0.1:{port}", "--auth-issuer", Server.Issuer, .. options], _environment));
+
+    /// <summary>A client that starts its proxy in front of another server.</summary>
+    public Client ClientOf(string url, params IEnumerable<string> options) => StartClient("legacy", Route.ThroughProxy([url, .. Common(options)]));
+
+    /// <inheritdoc cref="ClientOf"/>
+    public Client ModernClientOf(string url, params IEnumerable<string> options) => StartClient("modern", Route.ThroughProxy([url, .. Common(options)]));
+
     /// <summary>One of the program's words for the server, such as "login".</summary>
     public Peer Run(string word, params IEnumerable<string> options) =>
         _scene.Start(word, ProxyProgram.Path, [word, Server.Url, .. Common(options)], _environment);

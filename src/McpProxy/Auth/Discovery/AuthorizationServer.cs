@@ -13,6 +13,9 @@ internal sealed record AuthorizationServer(string Issuer)
 
     public Uri? RevocationEndpoint { get; init; }
 
+    /// <summary>Where the keys are that it signs tokens with.</summary>
+    public Uri? JwksUri { get; init; }
+
     /// <summary>The ways to authenticate at the token endpoint; null when it does not say.</summary>
     public IReadOnlyList<string>? TokenEndpointAuthMethods { get; init; }
 
@@ -45,6 +48,7 @@ internal sealed record AuthorizationServer(string Issuer)
         RegistrationEndpoint = Endpoint(document, "registration_endpoint"),
         DeviceAuthorizationEndpoint = Endpoint(document, "device_authorization_endpoint"),
         RevocationEndpoint = Endpoint(document, "revocation_endpoint"),
+        JwksUri = Endpoint(document, "jwks_uri"),
         TokenEndpointAuthMethods = document.Strings("token_endpoint_auth_methods_supported"),
         TokenEndpointAuthAlgorithms = document.Strings("token_endpoint_auth_signing_alg_values_supported"),
         GrantTypes = document.Strings("grant_types_supported"),

@@ -39,16 +39,20 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => new(new SocketsHttpHandler
+    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => CreateInvoker(options.Network, options.ConnectTimeout);
+
+    /// <summary>The same for other servers on the way there.</summary>
+    /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
+    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         UseCookies = false,
         AutomaticDecompression = DecompressionMethods.None,
-        ConnectTimeout = options.ConnectTimeout > s_leastConnectTimeout ? options.ConnectTimeout : s_leastConnectTimeout,
+        ConnectTimeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout,
         PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         EnableMultipleHttp2Connections = true,
         Proxy = new SystemProxies(),
-        SslOptions = TlsSettings.Of(options.Network),
+        SslOptions = TlsSettings.Of(network),
         ConnectCallback = ConnectAsync,
     });
 

@@ -18,6 +18,7 @@ public enum Endpoint
     Token,
     DeviceAuthorization,
     Revocation,
+    Keys,
 }
 
 /// <summary>Where an authorization server has its metadata.</summary>
@@ -70,6 +71,9 @@ public sealed class AuthorizationServer : LoopbackHost
 
     /// <summary>Answers that replace the right ones.</summary>
     public ConcurrentDictionary<Endpoint, Fault> Misbehavior { get; } = new();
+
+    /// <summary>Signs the access tokens, so that servers can check them without asking; null: they are words.</summary>
+    public TokenSigner? Signer { get; set; }
 
     public bool OffersRegistration { get; set; } = true;
 
@@ -218,6 +222,7 @@ public sealed class AuthorizationServer : LoopbackHost
             Endpoint.Token => TokenAsync(context, request),
             Endpoint.DeviceAuthorization => StartDeviceAsync(context, request),
             Endpoint.Revocation => RevokeAsync(context, request),
+            Endpoint.Keys when Signer is { } signer => Reply.JsonAsync(context, signer.KeySet()),
             _ => Faults.NotFound(context),
         };
     }
@@ -241,6 +246,7 @@ public sealed class AuthorizationServer : LoopbackHost
             "/token" => Endpoint.Token,
             "/device" => Endpoint.DeviceAuthorization,
             "/revoke" => Endpoint.Revocation,
+            "/keys" => Endpoint.Keys,
             _ => Endpoint.Unknown,
         };
     }
@@ -268,6 +274,11 @@ public sealed class AuthorizationServer : LoopbackHost
         if (AcceptsMetadataUrls)
         {
             metadata["client_id_metadata_document_supported"] = true;
+        }
+
+        if (Signer is not null)
+        {
+            metadata["jwks_uri"] = $"{Issuer}/keys";
         }
 
         EditMetadata?.Invoke(metadata);
@@ -414,7 +425,7 @@ public sealed class AuthorizationServer : LoopbackHost
     private Task AnswerAsync(HttpContext context, SeenRequest request, Grant grant, string? key, bool refreshable)
     {
         var isBound = request.Headers.ContainsKey("DPoP");
-        var (access, refresh) = _grants.Issue(grant, refreshable && GivesRefreshToken(request), isBound ? key : null);
+        var (access, refresh) = _grants.Issue(grant, refreshable && GivesRefreshToken(request), isBound ? key : null, Signer?.Sign(grant, Issuer, ExpiresIn(request)));
         var answer = new JsonObject { ["access_token"] = access, ["token_type"] = isBound ? "DPoP" : "Bearer", ["expires_in"] = ExpiresIn(request) };
         if (refresh is not null)
         {

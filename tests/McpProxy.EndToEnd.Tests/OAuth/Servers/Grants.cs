@@ -79,7 +79,8 @@ internal sealed class Grants
     /// <param name="grant">What for.</param>
     /// <param name="withRefresh">Whether they can be renewed.</param>
     /// <param name="key">The thumbprint of the key that they are bound to, if to any.</param>
-    public (string Access, string? Refresh) Issue(Grant grant, bool withRefresh, string? key = null)
+    /// <param name="text">The access token; null to make a word up.</param>
+    public (string Access, string? Refresh) Issue(Grant grant, bool withRefresh, string? key = null, string? text = null)
     {
         lock (_gate)
         {
@@ -88,7 +89,12 @@ internal sealed class Grants
                 _all.Add(grant);
             }
 
-            var access = Made("access");
+            var access = text ?? Made("access");
+            if (text is not null)
+            {
+                _secrets.Add(text);
+            }
+
             _access[access] = grant;
             if (key is not null)
             {
