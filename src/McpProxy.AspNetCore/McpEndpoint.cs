@@ -1,6 +1,8 @@
 using System.Collections.Concurrent;
+using McpProxy.AspNetCore.Limits;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Builder;
@@ -25,6 +27,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly ILogger _logger;
     private readonly RequestGuard _guard;
     private readonly CrossOrigin _crossOrigin;
+    private readonly RequestLimiter _limiter;
     private readonly OpenStreams _openStreams;
     private readonly ToolHeaderCatalog _tools;
     private readonly StatelessValidator _validator;
@@ -51,6 +54,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _statelessUpstream = _shared ?? upstream;
         _guard = new(_options);
         _crossOrigin = new(_options);
+        _limiter = new(_options.Limits, _time, RequestsInSessionsOf, _logger);
         _openStreams = new(_options.KeepAliveInterval, _time);
         _tools = new(_logger);
         _validator = new(_statelessUpstream, _tools);
@@ -146,7 +150,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
                 }
             }
 
-            await handle(context);
+            if (await _limiter.AdmitAsync(context))
+            {
+                TraceContext.Receive(context.Request.Headers[TraceHeaders.Parent], context.Request.Headers[TraceHeaders.State]);
+                await handle(context);
+            }
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested || _closing.IsCancellationRequested)
         {
@@ -178,14 +186,15 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        if (await RequestBody.ReadAsync(context, _options.MaxMessageSize) is not { } messages)
+        var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
+        if (await RequestBody.ReadAsync(context, _options.MaxMessageSize, _options.Limits.MaxJsonDepth) is not { } messages
+            || !await _limiter.AdmitAsync(context, messages, _sessions.GetValueOrDefault(sessionId)?.Relay?.RequestsInFlight ?? 0))
         {
             return;
         }
 
         var first = messages[0];
         var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
-        var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
         if (first.Kind != JsonRpcMessageKind.Response && (first.IsModern() || (version.Length > 0 && !ProtocolVersions.IsLegacy(version) && sessionId.Length == 0)))
         {
             await StatelessAsync(context, messages, acceptsJson, acceptsEvents);
@@ -260,7 +269,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        var session = new StreamableHttpSession(_options, _openStreams, _time);
+        var session = new StreamableHttpSession(_options, _openStreams, _time) { Client = _limiter.OwnerOf(context) };
         _sessions[session.Id] = session;
         session.Running = Track(RunSessionAsync(session));
         await session.PostAsync(context, messages, acceptsJson, acceptsEvents);
@@ -270,7 +279,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     {
         try
         {
-            var end = await new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger).RunAsync(_closing.Token);
+            using var counted = ProxyMeter.Session("streamable-http");
+            session.Relay = new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger);
+            var end = await session.Relay.RunAsync(_closing.Token);
             LogSessionEnded(end.End.Detail);
             session.EndDetail = end.End.Detail;
         }
@@ -319,6 +330,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
+        using var counted = _limiter.Enter(context, message);
         var response = new EventStream(context, _time) { AcceptsJson = acceptsJson, AcceptsEvents = acceptsEvents };
         _openStreams.Add(response);
         try
@@ -352,12 +364,14 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        await using var session = new SseSession(context, _time);
+        using var counted = ProxyMeter.Session("sse");
+        await using var session = new SseSession(context, _time) { Client = _limiter.OwnerOf(context) };
         _sseSessions[session.Id] = session;
         _openStreams.Add(session.Stream);
         try
         {
-            var relay = new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger).RunAsync(_closing.Token);
+            session.Relay = new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger);
+            var relay = session.Relay.RunAsync(_closing.Token);
             _ = Track(relay);
             await session.Stream.SendAsync(System.Text.Encoding.UTF8.GetBytes($"{PublicPath(context)}?sessionId={session.Id}"), id: null, type: "endpoint");
             var end = await relay;
@@ -393,13 +407,19 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             await HttpReply.ErrorAsync(context, 404, default, -32001, "Session not found: its event stream has ended");
         }
-        else if (await RequestBody.ReadAsync(context, _options.MaxMessageSize) is { } messages)
+        else if (await RequestBody.ReadAsync(context, _options.MaxMessageSize, _options.Limits.MaxJsonDepth) is { } messages
+            && await _limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
         {
             await session.DeliverAsync(messages);
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             await context.Response.WriteAsync("Accepted", context.RequestAborted);
         }
     }
+
+    /// <summary>Requests of one client that are in flight in its sessions.</summary>
+    private int RequestsInSessionsOf(string client) =>
+        _sessions.Values.Where(session => session.Client == client).Sum(session => session.Relay?.RequestsInFlight ?? 0)
+        + _sseSessions.Values.Where(session => session.Client == client).Sum(session => session.Relay?.RequestsInFlight ?? 0);
 
     private Task<T> Track<T>(Task<T> work)
     {

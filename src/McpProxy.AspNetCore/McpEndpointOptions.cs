@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Limits;
 using McpProxy.Relay;
 using McpProxy.Transports;
 
@@ -47,6 +48,9 @@ public sealed class McpEndpointOptions
 
     /// <summary>Who decides which requests come in, asked in this order; all must agree. Default: none, every request comes in.</summary>
     public IReadOnlyList<IRequestGate> Gates { get; init; } = [];
+
+    /// <summary>How much clients may ask for; checked once the gates have let a request in.</summary>
+    public RequestLimits Limits { get; init; } = new();
 
     /// <summary>The bounds of each session's relay.</summary>
     public RelayOptions Relay { get; init; } = new();

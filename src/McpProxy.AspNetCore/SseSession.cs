@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Relay;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Http;
 
@@ -18,6 +19,12 @@ internal sealed class SseSession : IConnection
     public string Id { get; } = Guid.NewGuid().ToString("N");
 
     public EventStream Stream => _stream;
+
+    /// <summary>Whose limits the session counts against; null where nothing is counted.</summary>
+    public string? Client { get; init; }
+
+    /// <summary>The relay that this session is one side of, once it runs.</summary>
+    public RelaySession? Relay { get; set; }
 
     public bool HasRequestStreams => false;
 

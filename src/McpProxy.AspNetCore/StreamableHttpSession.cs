@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Relay;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
@@ -42,6 +43,12 @@ internal sealed class StreamableHttpSession : IConnection
 
     /// <summary>The session's id: 122 random bits of the operating system's generator, visible ASCII.</summary>
     public string Id { get; } = Guid.NewGuid().ToString("N");
+
+    /// <summary>Whose limits the session counts against; null where nothing is counted.</summary>
+    public string? Client { get; init; }
+
+    /// <summary>The relay that this session is one side of, once it runs.</summary>
+    public RelaySession? Relay { get; set; }
 
     /// <summary>The relay that this session is one side of; completes when nothing of it is left.</summary>
     public Task Running { get; set; } = Task.CompletedTask;

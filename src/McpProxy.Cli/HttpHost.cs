@@ -1,10 +1,10 @@
 using System.Net;
 using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -16,11 +16,13 @@ internal sealed partial class HttpHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly McpEndpoint _endpoint;
+    private readonly OperationsEndpoint _operations;
 
-    private HttpHost(WebApplication app, McpEndpoint endpoint)
+    private HttpHost(WebApplication app, McpEndpoint endpoint, OperationsEndpoint operations)
     {
         _app = app;
         _endpoint = endpoint;
+        _operations = operations;
     }
 
     /// <summary>The addresses that are served, such as <c>http://127.0.0.1:8080</c>.</summary>
@@ -36,16 +38,13 @@ internal sealed partial class HttpHost : IAsyncDisposable
         builder.Services.AddRoutingCore();
         var app = builder.Build();
         var endpoint = new McpEndpoint(upstream, settings.Endpoint, TimeProvider.System, loggers);
-        var host = new HttpHost(app, endpoint);
+        var operations = new OperationsEndpoint(settings.Operations, settings.Endpoint, TimeProvider.System);
+        var host = new HttpHost(app, endpoint, operations);
         try
         {
             app.UseRouting();
             endpoint.Map(app);
-            foreach (var path in settings.HealthPaths)
-            {
-                app.Map(path, context => context.Response.WriteAsync("ok", context.RequestAborted));
-            }
-
+            operations.Map(app);
             app.UseEndpoints(_ => { });
             await app.StartAsync(cancellationToken);
             return host;
@@ -93,6 +92,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
+        _operations.Dispose();
     }
 
     private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses)
@@ -101,6 +101,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
         // The endpoint bounds bodies itself. Kestrel's own bound would break the connection off before the client has read the 413.
         kestrel.Limits.MaxRequestBodySize = null;
+        settings.Connections.ApplyTo(kestrel.Limits);
         foreach (var address in addresses)
         {
             kestrel.Listen(address, settings.Port ?? 0);

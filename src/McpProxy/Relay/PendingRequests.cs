@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 
 namespace McpProxy.Relay;
 
@@ -14,8 +15,20 @@ internal sealed class PendingRequests
     private bool _closed;
     private TaskCompletionSource? _drained;
 
-    /// <summary>Remembers a request.</summary>
-    public AddResult Add(in JsonRpcMessage request, int limit)
+    /// <summary>How many there are now.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _entries.Count;
+            }
+        }
+    }
+
+    /// <summary>Remembers a request, and what is measured of it.</summary>
+    public AddResult Add(in JsonRpcMessage request, int limit, in RequestOperation operation = default)
     {
         var id = request.Id.Detach();
         var token = request.ProgressToken().Detach();
@@ -28,7 +41,7 @@ internal sealed class PendingRequests
                 return _closed ? AddResult.Closed : AddResult.TooMany;
             }
 
-            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen)))
+            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen, operation)))
             {
                 return AddResult.Duplicate;
             }
@@ -48,8 +61,12 @@ internal sealed class PendingRequests
     /// still be on the way out.
     /// </summary>
     /// <returns>How many requests there are to <see cref="Settle"/>; negative when there was none with this id.</returns>
-    public int Remove(JsonRpcId id)
+    public int Remove(JsonRpcId id) => Remove(id, out _);
+
+    /// <summary>Forgets a request and hands over what is measured of it, to be ended.</summary>
+    public int Remove(JsonRpcId id, out RequestOperation operation)
     {
+        operation = default;
         lock (_gate)
         {
             if (!_entries.Remove(id, out var entry))
@@ -57,6 +74,7 @@ internal sealed class PendingRequests
                 return -1;
             }
 
+            operation = entry.Operation;
             if (!entry.ProgressToken.IsNone)
             {
                 _byProgressToken.Remove(entry.ProgressToken);
@@ -81,12 +99,12 @@ internal sealed class PendingRequests
 
     /// <summary>Forgets all and returns them, oldest first, with whether each is a listen request; the others are to be settled.</summary>
     /// <param name="close">Whether none is taken from now on.</param>
-    public List<(JsonRpcId Id, bool IsListen)> RemoveAll(bool close)
+    public List<(JsonRpcId Id, bool IsListen, RequestOperation Operation)> RemoveAll(bool close)
     {
         lock (_gate)
         {
             _closed |= close;
-            var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen)).ToList();
+            var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen, entry.Value.Operation)).ToList();
             _entries.Clear();
             _byProgressToken.Clear();
             return all;
@@ -149,5 +167,5 @@ internal sealed class PendingRequests
     }
 
     [StructLayout(LayoutKind.Auto)]
-    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen);
+    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen, RequestOperation Operation);
 }

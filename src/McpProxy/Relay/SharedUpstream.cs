@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -22,6 +23,7 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
     private readonly CancellationTokenSource _closing = new();
     private long _lastId;
     private Shared? _shared;
+    private bool _hasConnected;
 
     /// <inheritdoc/>
     public string Name => upstream.Name;
@@ -130,6 +132,12 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
             ObjectDisposedException.ThrowIf(_closing.IsCancellationRequested, this);
             if (_shared is null)
             {
+                if (_hasConnected)
+                {
+                    ProxyMeter.ChildRestarted();
+                }
+
+                _hasConnected = true;
                 var connection = upstream.Connect();
                 _shared = new(connection);
                 _shared.Running = RunAsync(_shared);
