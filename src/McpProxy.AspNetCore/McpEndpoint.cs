@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using McpProxy.AspNetCore.Limits;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
 using McpProxy.Telemetry;
@@ -37,6 +38,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly ITimer _ticker;
     private int _disposed;
+    private int _lastSession;
 
     /// <summary>Makes an endpoint; <see cref="Map"/> puts it at its paths.</summary>
     /// <param name="upstream">The server.</param>
@@ -205,6 +207,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         }
         else if (await FindSessionAsync(context, sessionId, first.Kind == JsonRpcMessageKind.Request ? first.Id : default) is { } session)
         {
+            using var scope = _logger.BeginScope(new LogScope(session.Number, first));
             await session.PostAsync(context, messages, acceptsJson, acceptsEvents);
         }
     }
@@ -269,9 +272,10 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        var session = new StreamableHttpSession(_options, _openStreams, _time) { Client = _limiter.OwnerOf(context) };
+        var session = new StreamableHttpSession(_options, _openStreams, _time) { Client = _limiter.OwnerOf(context), Number = Interlocked.Increment(ref _lastSession) };
         _sessions[session.Id] = session;
         session.Running = Track(RunSessionAsync(session));
+        using var scope = _logger.BeginScope(new LogScope(session.Number, messages[0]));
         await session.PostAsync(context, messages, acceptsJson, acceptsEvents);
     }
 
@@ -280,6 +284,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         try
         {
             using var counted = ProxyMeter.Session("streamable-http");
+            using var scope = _logger.BeginScope(new LogScope(session.Number));
+            LogSessionBegan("streamable-http");
             session.Relay = new RelaySession(session, _upstream.Connect(), _options.Relay, _time, _logger);
             var end = await session.Relay.RunAsync(_closing.Token);
             LogSessionEnded(end.End.Detail);
@@ -331,6 +337,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         }
 
         using var counted = _limiter.Enter(context, message);
+        using var scope = _logger.BeginScope(new LogScope(null, message));
         var response = new EventStream(context, _time) { AcceptsJson = acceptsJson, AcceptsEvents = acceptsEvents };
         _openStreams.Add(response);
         try
@@ -365,6 +372,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         }
 
         using var counted = ProxyMeter.Session("sse");
+        using var scope = _logger.BeginScope(new LogScope(Interlocked.Increment(ref _lastSession)));
+        LogSessionBegan("sse");
         await using var session = new SseSession(context, _time) { Client = _limiter.OwnerOf(context) };
         _sseSessions[session.Id] = session;
         _openStreams.Add(session.Stream);
@@ -460,6 +469,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while serving {Where}")]
     private partial void LogDefect(Exception exception, string where);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A session began ({Transport})")]
+    private partial void LogSessionBegan(string transport);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
     private partial void LogSessionEnded(string detail);

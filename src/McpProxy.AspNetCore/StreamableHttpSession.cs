@@ -44,6 +44,9 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>The session's id: 122 random bits of the operating system's generator, visible ASCII.</summary>
     public string Id { get; } = Guid.NewGuid().ToString("N");
 
+    /// <summary>What the session is called in logs, where its id must not stand.</summary>
+    public int Number { get; init; }
+
     /// <summary>Whose limits the session counts against; null where nothing is counted.</summary>
     public string? Client { get; init; }
 

@@ -42,6 +42,8 @@ internal sealed partial class HttpHost : IAsyncDisposable
         var host = new HttpHost(app, endpoint, operations);
         try
         {
+            var accessLog = new AccessLog(loggers.CreateLogger("access"), TimeProvider.System);
+            app.Use(next => context => accessLog.InvokeAsync(context, next));
             app.UseRouting();
             endpoint.Map(app);
             operations.Map(app);

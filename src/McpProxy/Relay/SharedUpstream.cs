@@ -138,9 +138,14 @@ public sealed partial class SharedUpstream(IUpstream upstream, ILogger? logger =
                 }
 
                 _hasConnected = true;
-                var connection = upstream.Connect();
-                _shared = new(connection);
-                _shared.Running = RunAsync(_shared);
+
+                // The server outlives the request that it is started for: that one's trace and log scope end with it.
+                using (ExecutionContext.SuppressFlow())
+                {
+                    var connection = upstream.Connect();
+                    _shared = new(connection);
+                    _shared.Running = RunAsync(_shared);
+                }
             }
 
             return _shared.Connection;
