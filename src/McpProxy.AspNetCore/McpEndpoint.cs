@@ -336,13 +336,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        using var counted = _limiter.Enter(context, message);
         using var scope = _logger.BeginScope(new LogScope(null, message));
         var response = new EventStream(context, _time) { AcceptsJson = acceptsJson, AcceptsEvents = acceptsEvents };
         _openStreams.Add(response);
         try
         {
             var relay = new RelaySession(new StatelessExchange(message, response, _tools), _statelessUpstream.Connect(), _options.Relay, _time, _logger);
+            using var counted = _limiter.Enter(context, message, relay);
             await Track(relay.RunAsync(_closing.Token));
         }
         finally

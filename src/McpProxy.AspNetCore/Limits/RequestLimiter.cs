@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Relay;
 using McpProxy.Telemetry;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -14,7 +15,7 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
 {
     private readonly RateLimiter? _rate = limits.RequestsPerSecond > 0 ? new(limits, time) : null;
     private readonly Lock _gate = new();
-    private readonly Dictionary<string, int> _stateless = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, HashSet<RelaySession>> _stateless = new(StringComparer.Ordinal);
 
     /// <summary>Lets an HTTP request be read, or answers it.</summary>
     /// <returns>False when it was answered here.</returns>
@@ -80,7 +81,7 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
     public string? OwnerOf(HttpContext context) => limits.MaxRequestsPerClient > 0 ? ClientKey.Of(context) : null;
 
     /// <summary>Counts a request without a session until what is returned is disposed.</summary>
-    public StatelessRequest Enter(HttpContext context, in JsonRpcMessage request)
+    public StatelessRequest Enter(HttpContext context, in JsonRpcMessage request, RelaySession relay)
     {
         if (limits.MaxRequestsPerClient == 0 || request.Is("subscriptions/listen"u8))
         {
@@ -90,25 +91,31 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
         var client = ClientKey.Of(context);
         lock (_gate)
         {
-            _stateless[client] = _stateless.GetValueOrDefault(client) + 1;
+            if (!_stateless.TryGetValue(client, out var relays))
+            {
+                _stateless[client] = relays = [];
+            }
+
+            relays.Add(relay);
         }
 
-        return new(this, client);
+        return new(this, client, relay);
     }
 
     private int InFlight(string client)
     {
         lock (_gate)
         {
-            return _stateless.GetValueOrDefault(client) + inSessions(client);
+            // What was answered counts no more, although its response may still be on its way out.
+            return (_stateless.GetValueOrDefault(client)?.Sum(relay => relay.RequestsInFlight) ?? 0) + inSessions(client);
         }
     }
 
-    private void Leave(string client)
+    private void Leave(string client, RelaySession relay)
     {
         lock (_gate)
         {
-            if (--_stateless[client] == 0)
+            if (_stateless[client].Remove(relay) && _stateless[client].Count == 0)
             {
                 _stateless.Remove(client);
             }
@@ -138,8 +145,8 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
     private static partial void LogRefused(ILogger logger, string path, string limit);
 
     /// <summary>A request without a session that is counted.</summary>
-    internal readonly record struct StatelessRequest(RequestLimiter? Limiter, string? Client) : IDisposable
+    internal readonly record struct StatelessRequest(RequestLimiter? Limiter, string? Client, RelaySession? Relay) : IDisposable
     {
-        public void Dispose() => Limiter?.Leave(Client!);
+        public void Dispose() => Limiter?.Leave(Client!, Relay!);
     }
 }

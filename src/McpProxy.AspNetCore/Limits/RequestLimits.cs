@@ -7,10 +7,10 @@ public sealed record RequestLimits
     public int MaxJsonDepth { get; init; } = 128;
 
     /// <summary>
-    /// Requests of one session that may be in flight at once. Answers to the server's questions are always taken. Default: 100, as
-    /// many as a client can have in flight on one HTTP/2 connection of common servers. 0: no limit but the relay's.
+    /// Requests of one session that may be in flight at once. Answers to the server's questions are always taken. Default: 256, more
+    /// than clients that fan out need, and few enough that one of them cannot fill a server for the others. 0: no limit but the relay's.
     /// </summary>
-    public int MaxRequestsPerSession { get; init; } = 100;
+    public int MaxRequestsPerSession { get; init; } = 256;
 
     /// <summary>
     /// Requests of one client that may be in flight at once, in all its sessions; open event streams and <c>subscriptions/listen</c> are

@@ -72,7 +72,7 @@ internal sealed class OperationsEndpoint : IDisposable
         }
     }
 
-    private async Task ReadyAsync(HttpContext context)
+    internal async Task ReadyAsync(HttpContext context)
     {
         string? reason;
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);

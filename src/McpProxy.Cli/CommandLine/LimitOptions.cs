@@ -11,7 +11,7 @@ internal sealed class LimitOptions
     /// <summary>Kestrel reads the headers of a request into a buffer of this size.</summary>
     private const int MostHeaderBytes = 1024 * 1024;
 
-    private readonly Option<int> _maxRequestsPerSession = Count("--max-requests-per-session", "Requests of one session in flight at once; 0: no limit", 100);
+    private readonly Option<int> _maxRequestsPerSession = Count("--max-requests-per-session", "Requests of one session in flight at once; 0: no limit", 256);
     private readonly Option<int> _maxRequestsPerClient = Count("--max-requests-per-client", "Requests of one client in flight at once, in all its sessions; 0: no limit", 0);
     private readonly Option<double> _rateLimit = new("--rate-limit")
     {

@@ -119,6 +119,7 @@ public sealed partial class RelaySession
         foreach (var (id, isListen, operation) in pending)
         {
             var answer = isListen && graceful ? ListenClosed(id) : JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason);
+            operation.Answered(answer);
             await _downstream.SendAsync(answer, id, CancellationToken.None);
             operation.End(answer);
         }
