@@ -7,7 +7,7 @@ internal static class OtlpMetrics
 
     public static ReadOnlyMemory<byte> Encode(OtlpResource resource, MetricCollector collector, DateTimeOffset now) => resource.Request(scoped =>
     {
-        foreach (var metric in collector.Metrics)
+        foreach (var metric in collector.Metrics.Where(metric => metric.Series.Any()))
         {
             scoped.Message(2, message => Write(message, metric, OtlpResource.Nanoseconds(collector.Started), OtlpResource.Nanoseconds(now)));
         }

@@ -20,12 +20,12 @@ internal static class OtlpTraces
         Span<byte> id = stackalloc byte[16];
         activity.TraceId.CopyTo(id);
         span.Bytes(1, id);
-        activity.SpanId.CopyTo(id);
+        activity.SpanId.CopyTo(id[..8]);
         span.Bytes(2, id[..8]);
         span.Text(3, activity.TraceStateString);
         if (activity.ParentSpanId != default)
         {
-            activity.ParentSpanId.CopyTo(id);
+            activity.ParentSpanId.CopyTo(id[..8]);
             span.Bytes(4, id[..8]);
         }
 
