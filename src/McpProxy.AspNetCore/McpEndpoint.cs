@@ -2,6 +2,7 @@ using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Sessions;
 using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -116,7 +117,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
                 }
             }
 
-            await handle(context);
+            if (await _serving.Limiter.AdmitAsync(context))
+            {
+                TraceContext.Receive(context.Request.Headers[TraceHeaders.Parent], context.Request.Headers[TraceHeaders.State]);
+                await handle(context);
+            }
         }
         catch (OperationCanceledException) when (context.RequestAborted.IsCancellationRequested || _serving.Closing.IsCancellationRequested)
         {

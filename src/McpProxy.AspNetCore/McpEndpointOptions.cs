@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Limits;
 using McpProxy.Relay;
 using McpProxy.Transports;
 
@@ -60,6 +61,9 @@ public sealed record McpEndpointOptions
 
     /// <summary>Who decides which requests come in, asked in this order; all must agree. Default: none, every request comes in.</summary>
     public IReadOnlyList<IRequestGate> Gates { get; set; } = [];
+
+    /// <summary>How much clients may ask for; checked once the gates have let a request in.</summary>
+    public RequestLimits Limits { get; set; } = new();
 
     /// <summary>The bounds of each session's relay.</summary>
     public RelayOptions Relay { get; set; } = new();

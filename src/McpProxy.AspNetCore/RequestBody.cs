@@ -1,6 +1,7 @@
 using System.Buffers;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
@@ -11,8 +12,9 @@ internal static class RequestBody
 {
     /// <summary>Reads the messages: one, or those of a batch.</summary>
     /// <returns>Null when the request was answered here.</returns>
-    public static async Task<List<JsonRpcMessage>?> ReadAsync(HttpContext context, int maxSize)
+    public static async Task<List<JsonRpcMessage>?> ReadAsync(HttpContext context, McpEndpointOptions options)
     {
+        var (maxSize, maxDepth) = (options.MaxMessageSize, options.Limits.MaxJsonDepth);
         if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
         {
             await HttpReply.ErrorAsync(context, 415, default, JsonRpcErrorCode.InvalidRequest, "Unsupported media type: send Content-Type: application/json");
@@ -22,19 +24,27 @@ internal static class RequestBody
         var (body, status) = await ReadBytesAsync(context, maxSize);
         if (body is not { } bytes)
         {
-            await HttpReply.ErrorAsync(context, status, default, JsonRpcErrorCode.InvalidRequest, status == 413
-                ? $"The message is longer than {maxSize} bytes (--max-message-size)"
-                : "The request body could not be read");
+            if (status is 408 or 413)
+            {
+                ProxyMeter.Refused(status == 413 ? "message_size" : "body_timeout");
+            }
+
+            await HttpReply.ErrorAsync(context, status, default, JsonRpcErrorCode.InvalidRequest, status switch
+            {
+                408 => "The request body did not arrive in time (--body-timeout)",
+                413 => $"The message is longer than {maxSize} bytes (--max-message-size)",
+                _ => "The request body could not be read",
+            });
             return null;
         }
 
         var messages = new List<JsonRpcMessage>();
         if (!JsonRpcMessage.IsBatch(bytes.Span))
         {
-            return await TryAddAsync(context, bytes, messages) ? messages : null;
+            return await TryAddAsync(context, bytes, maxDepth, messages) ? messages : null;
         }
 
-        if (!JsonRpcMessage.TrySplitBatch(bytes, out var elements, out var fault))
+        if (!JsonRpcMessage.TrySplitBatch(bytes, maxDepth, out var elements, out var fault))
         {
             await HttpReply.ErrorAsync(context, 400, fault.Id, fault.Code, fault.Message);
             return null;
@@ -42,7 +52,7 @@ internal static class RequestBody
 
         foreach (var element in elements)
         {
-            if (!await TryAddAsync(context, element, messages))
+            if (!await TryAddAsync(context, element, maxDepth, messages))
             {
                 return null;
             }
@@ -51,9 +61,9 @@ internal static class RequestBody
         return messages;
     }
 
-    private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, List<JsonRpcMessage> messages)
+    private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, int maxDepth, List<JsonRpcMessage> messages)
     {
-        if (JsonRpcMessage.TryParse(utf8, out var message, out var fault))
+        if (JsonRpcMessage.TryParse(utf8, maxDepth, out var message, out var fault))
         {
             messages.Add(message);
             return true;

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
@@ -13,10 +14,11 @@ namespace McpProxy.AspNetCore;
 internal sealed partial class Serving : IAsyncDisposable
 {
     private readonly CancellationTokenSource _closing = new();
-    private readonly ConcurrentDictionary<RelaySession, Task> _relays = [];
+    private readonly ConcurrentDictionary<RelaySession, (Task Over, string? Client)> _relays = [];
     private readonly ITimer _ticker;
     private readonly ILogger _logger;
     private int _sessions;
+    private int _lastSession;
     private int _disposed;
 
     public Serving(IUpstream upstream, McpEndpointOptions options, Action<ConnectionEnd> died, TimeProvider time, ILogger logger)
@@ -26,6 +28,7 @@ internal sealed partial class Serving : IAsyncDisposable
         _logger = logger;
         Upstreams = new(upstream, options, died, time, logger);
         OpenStreams = new(options.KeepAliveInterval, time);
+        Limiter = new(options.Limits, time, RequestsInFlightOf, logger);
         Closing = _closing.Token;
         var tick = options.KeepAliveInterval / 3;
         _ticker = time.CreateTimer(_ => Tick(), null, tick, tick);
@@ -44,6 +47,9 @@ internal sealed partial class Serving : IAsyncDisposable
 
     public OpenStreams OpenStreams { get; }
 
+    /// <summary>Who may ask for how much.</summary>
+    public RequestLimiter Limiter { get; }
+
     /// <summary>The requests that came over HTTP and are being answered, but for those that listen until somebody ends them.</summary>
     public InFlight Requests { get; } = new();
 
@@ -56,14 +62,18 @@ internal sealed partial class Serving : IAsyncDisposable
     /// <summary>Sessions that exist now.</summary>
     public int SessionCount => Volatile.Read(ref _sessions);
 
-    /// <summary>Relays between two connections until one of them ends.</summary>
-    public async Task<RelayEnd> RelayAsync(IConnection downstream, IConnection upstream)
+    /// <summary>A relay between two connections, which <see cref="RunAsync"/> runs.</summary>
+    public RelaySession NewRelay(IConnection downstream, IConnection upstream) => new(downstream, upstream, Options.Relay, Time, Logger);
+
+    /// <summary>Relays until one side ends.</summary>
+    /// <param name="relay">The relay.</param>
+    /// <param name="client">Whose limits its requests count against; null where they count against nobody's.</param>
+    public async Task<RelayEnd> RunAsync(RelaySession relay, string? client)
     {
-        var relay = new RelaySession(downstream, upstream, Options.Relay, Time, Logger);
         var over = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
 
         // Known before it runs: the end of the endpoint waits for every relay, and so for every server.
-        _relays[relay] = over.Task;
+        _relays[relay] = (over.Task, client);
         try
         {
             return await relay.RunAsync(Closing);
@@ -74,6 +84,9 @@ internal sealed partial class Serving : IAsyncDisposable
             over.TrySetResult();
         }
     }
+
+    /// <summary>What a new session is called in logs, where its id must not stand.</summary>
+    public int NextSessionNumber() => Interlocked.Increment(ref _lastSession);
 
     /// <summary>Takes a place for a new session.</summary>
     /// <returns>False when there is none, and the request was answered.</returns>
@@ -148,7 +161,7 @@ internal sealed partial class Serving : IAsyncDisposable
         await OpenStreams.DisposeAsync();
 
         // Together: a relay may be waiting for a shared server that does not read, and that wait ends with the server.
-        await Task.WhenAll(_relays.Values.Append(Upstreams.DisposeAsync().AsTask()));
+        await Task.WhenAll(_relays.Values.Select(relay => relay.Over).Append(Upstreams.DisposeAsync().AsTask()));
     }
 
     private static Task RefuseForNowAsync(HttpContext context, JsonRpcId id, string reason)
@@ -156,6 +169,8 @@ internal sealed partial class Serving : IAsyncDisposable
         context.Response.Headers.RetryAfter = "10";
         return HttpReply.ErrorAsync(context, 503, id, JsonRpcErrorCode.UpstreamUnavailable, reason);
     }
+
+    private int RequestsInFlightOf(string client) => _relays.Where(relay => relay.Value.Client == client).Sum(relay => relay.Key.RequestsInFlight);
 
     private void Tick()
     {

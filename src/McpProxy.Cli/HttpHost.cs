@@ -2,11 +2,11 @@ using System.Net;
 using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -18,13 +18,15 @@ internal sealed partial class HttpHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly McpEndpoint _endpoint;
+    private readonly OperationsEndpoint _operations;
     private readonly InboundAuthentication? _authentication;
     private readonly ServerTls? _tls;
 
-    private HttpHost(WebApplication app, McpEndpoint endpoint, InboundAuthentication? authentication, ServerTls? tls)
+    private HttpHost(WebApplication app, McpEndpoint endpoint, OperationsEndpoint operations, InboundAuthentication? authentication, ServerTls? tls)
     {
         _app = app;
         _endpoint = endpoint;
+        _operations = operations;
         _authentication = authentication;
         _tls = tls;
     }
@@ -50,18 +52,17 @@ internal sealed partial class HttpHost : IAsyncDisposable
         var app = builder.Build();
         var options = authentication is null ? settings.Endpoint : settings.Endpoint with { Gates = [.. settings.Endpoint.Gates, authentication] };
         var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);
-        var host = new HttpHost(app, endpoint, authentication, tls);
+        var operations = new OperationsEndpoint(settings.Operations with { Readiness = endpoint.UnreadinessAsync }, options, TimeProvider.System);
+        var host = new HttpHost(app, endpoint, operations, authentication, tls);
         try
         {
+            var accessLog = new AccessLog(loggers.CreateLogger("access"), TimeProvider.System);
+            app.Use(next => context => accessLog.InvokeAsync(context, next));
             app.Use(next => new FrontDoor(options, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
             app.UseRouting();
             endpoint.Map(app);
+            operations.Map(app);
             authentication?.MapMetadata(app);
-            foreach (var path in settings.HealthPaths)
-            {
-                app.Map(path, context => context.Response.WriteAsync("ok", context.RequestAborted));
-            }
-
             app.UseEndpoints(_ => { });
             await app.StartAsync(cancellationToken);
             return host;
@@ -118,6 +119,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         using var timeout = new CancellationTokenSource(TimeSpan.FromSeconds(1));
         await _app.StopAsync(timeout.Token);
         await _app.DisposeAsync();
+        _operations.Dispose();
         _authentication?.Dispose();
         _tls?.Dispose();
     }
@@ -141,6 +143,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
         // The endpoint bounds bodies itself. Kestrel's own bound would break the connection off before the client has read the 413.
         kestrel.Limits.MaxRequestBodySize = null;
+        settings.Connections.ApplyTo(kestrel.Limits);
         foreach (var address in addresses)
         {
             kestrel.Listen(address, settings.Port ?? 0, listen => tls?.Use(listen));

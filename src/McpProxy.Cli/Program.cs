@@ -3,6 +3,7 @@ using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Demo;
 using McpProxy.Cli.Logging;
 using McpProxy.Cli.SignIn;
+using McpProxy.Telemetry.Otlp;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -105,14 +106,15 @@ internal static partial class Program
         }
     }
 
-    private static Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
+    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
     {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
-        return settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, signals.Stop) : HttpHost.RunAsync(upstream, settings, loggers, signals);
+        await using var telemetry = OtlpExporter.Start(Environment.GetEnvironmentVariable, TimeProvider.System, loggers);
+        return settings.Port is null ? await StdioHost.RunAsync(upstream, settings, loggers, signals.Stop) : await HttpHost.RunAsync(upstream, settings, loggers, signals);
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)

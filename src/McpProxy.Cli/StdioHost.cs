@@ -1,5 +1,6 @@
 using McpProxy.Cli.CommandLine;
 using McpProxy.Relay;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using McpProxy.Transports.Stdio;
 using Microsoft.Extensions.Logging;
@@ -15,6 +16,7 @@ internal static partial class StdioHost
     {
         var logger = loggers.CreateLogger("relay");
         var session = new RelaySession(StdioConnection.OfThisProcess(settings.MaxMessageSize), upstream.Connect(), settings.Relay, TimeProvider.System, logger);
+        using var counted = ProxyMeter.Session("stdio");
         var end = await session.RunAsync(cancellationToken);
         if (!end.ByUpstream)
         {

@@ -1,3 +1,5 @@
+using McpProxy.AspNetCore.Limits;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -26,12 +28,18 @@ internal sealed class TestServer : IAsyncDisposable
 
     public int SessionCount => _endpoint!.SessionCount;
 
-    public static async Task<TestServer> StartAsync(IUpstream upstream, McpEndpointOptions? options = null, TimeProvider? time = null)
+    public static async Task<TestServer> StartAsync(
+        IUpstream upstream, McpEndpointOptions? options = null, TimeProvider? time = null, ConnectionLimits? connections = null, OperationsOptions? operations = null)
     {
-        var app = Build(0);
+        var app = Build(0, connections);
         var endpoint = new McpEndpoint(upstream, options, time);
         app.UseRouting();
         endpoint.Map(app);
+        if (operations is not null)
+        {
+            app.MapMcpProxyOperations(options, operations);
+        }
+
         app.UseEndpoints(_ => { });
         await app.StartAsync();
         return new(app, endpoint);
@@ -61,10 +69,19 @@ internal sealed class TestServer : IAsyncDisposable
         await _app.DisposeAsync();
     }
 
-    private static WebApplication Build(int port)
+    private static WebApplication Build(int port, ConnectionLimits? connections = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => kestrel.Listen(System.Net.IPAddress.Loopback, port));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            if (connections is not null)
+            {
+                connections.ApplyTo(kestrel.Limits);
+                kestrel.Limits.MaxRequestBodySize = null;
+            }
+
+            kestrel.Listen(System.Net.IPAddress.Loopback, port);
+        });
         builder.Services.AddRoutingCore();
         return builder.Build();
     }

@@ -2,6 +2,7 @@ using System.Globalization;
 using McpProxy.AspNetCore.Access.Tokens;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -94,6 +95,7 @@ public sealed partial class InboundAuthentication : IRequestGate, IDisposable
         if (PresentedCredentials.TryRead(context.Request.Headers, _takesApiKeys, out var credentials) is { } problem)
         {
             _failures.Add(AddressOf(context), "headers", problem);
+            ProxyMeter.Authentication("invalid");
             await HttpReply.ErrorAsync(context, StatusCodes.Status400BadRequest, default, JsonRpcErrorCode.InvalidRequest, $"Bad request: {problem}");
             return false;
         }
@@ -110,6 +112,7 @@ public sealed partial class InboundAuthentication : IRequestGate, IDisposable
             if (decision.Outcome == AccessOutcome.Admitted)
             {
                 context.User = decision.User!;
+                ProxyMeter.Authentication("ok");
                 return true;
             }
 
@@ -123,6 +126,7 @@ public sealed partial class InboundAuthentication : IRequestGate, IDisposable
         if (worst is null && _takesCertificates && ClientCertificates.UserOf(context) is { } user)
         {
             context.User = user;
+            ProxyMeter.Authentication("ok");
             return true;
         }
 
@@ -135,6 +139,13 @@ public sealed partial class InboundAuthentication : IRequestGate, IDisposable
             _failures.Add(AddressOf(context), tried, worst.Reason);
         }
 
+        ProxyMeter.Authentication(worst?.Outcome switch
+        {
+            null => "missing",
+            AccessOutcome.InsufficientScope => "insufficient_scope",
+            AccessOutcome.Unavailable => "unavailable",
+            _ => "invalid",
+        });
         await RefuseAsync(context, worst);
         return false;
     }

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using McpProxy.Telemetry;
 
 namespace McpProxy.AspNetCore.Responses;
 
@@ -21,14 +22,14 @@ internal sealed class OpenStreams : IAsyncDisposable
 
     public void Add(EventStream stream)
     {
-        _streams.TryAdd(stream, 0);
+        ProxyMeter.Stream(_streams.TryAdd(stream, 0) ? 1 : 0);
         if (stream.StartsEventsEarly)
         {
             Arm();
         }
     }
 
-    public void Remove(EventStream stream) => _streams.TryRemove(stream, out _);
+    public void Remove(EventStream stream) => ProxyMeter.Stream(_streams.TryRemove(stream, out _) ? -1 : 0);
 
     /// <summary>Called every third of the interval, so that no stream is silent for longer than the interval.</summary>
     public void Tick()

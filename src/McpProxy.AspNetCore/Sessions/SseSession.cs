@@ -1,5 +1,6 @@
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
+using McpProxy.Relay;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Http;
 
@@ -26,6 +27,9 @@ internal sealed class SseSession : IConnection
     public string? Principal { get; }
 
     public EventStream Stream => _stream;
+
+    /// <summary>The relay that this session is one side of, once it runs.</summary>
+    public RelaySession? Relay { get; set; }
 
     public bool HasRequestStreams => false;
 

@@ -1,7 +1,9 @@
 using System.Collections.Concurrent;
 using System.Text;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
@@ -54,7 +56,8 @@ internal sealed partial class SseTransport(Serving serving)
         {
             await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
         }
-        else if (await RequestBody.ReadAsync(context, serving.Options.MaxMessageSize) is { } messages)
+        else if (await RequestBody.ReadAsync(context, serving.Options) is { } messages
+            && await serving.Limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
         {
             if (messages.Find(message => message.Kind == JsonRpcMessageKind.Request) is { Id.IsNone: false } request && await serving.RefuseWhileDrainingAsync(context, request.Id))
             {
@@ -77,12 +80,16 @@ internal sealed partial class SseTransport(Serving serving)
             return;
         }
 
+        using var counted = ProxyMeter.Session("sse");
+        using var scope = serving.Logger.BeginScope(new LogScope(serving.NextSessionNumber()));
+        LogBegan(serving.Logger);
         await using var session = new SseSession(context, Principal.Of(context.User), serving.Time);
         _sessions[session.Id] = session;
         serving.OpenStreams.Add(session.Stream);
         try
         {
-            var relay = serving.RelayAsync(session, upstream.Sessions.Connect());
+            session.Relay = serving.NewRelay(session, upstream.Sessions.Connect());
+            var relay = serving.RunAsync(session.Relay, serving.Limiter.OwnerOf(context));
             await session.Stream.SendAsync(Encoding.UTF8.GetBytes($"{PublicPath(context)}?sessionId={session.Id}"), id: null, type: "endpoint");
             var end = await relay;
             LogEnded(serving.Logger, end.End.Detail);
@@ -100,6 +107,9 @@ internal sealed partial class SseTransport(Serving serving)
         serving.Options.BaseUrl is { } url
             ? (url.IsAbsoluteUri ? url.AbsolutePath : url.OriginalString).TrimEnd('/') + serving.Options.MessagesPath
             : context.Request.PathBase + serving.Options.MessagesPath;
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A session began (sse)")]
+    private static partial void LogBegan(ILogger logger);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
     private static partial void LogEnded(ILogger logger, string detail);

@@ -1,5 +1,6 @@
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
+using McpProxy.Relay;
 using McpProxy.Transports;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
@@ -35,6 +36,7 @@ internal sealed class StreamableHttpSession : IConnection
         _serving = serving;
         _time = serving.Time;
         Principal = principal;
+        Number = serving.NextSessionNumber();
         _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes);
         _own = new(0, [], _replay);
         _lastActivity = _time.GetTimestamp();
@@ -45,6 +47,12 @@ internal sealed class StreamableHttpSession : IConnection
 
     /// <summary>The session's id: 122 random bits of the operating system's generator, visible ASCII.</summary>
     public string Id { get; } = Guid.NewGuid().ToString("N");
+
+    /// <summary>What the session is called in logs, where its id must not stand.</summary>
+    public int Number { get; }
+
+    /// <summary>The relay that this session is one side of, once it runs.</summary>
+    public RelaySession? Relay { get; set; }
 
     /// <summary>The relay that this session is one side of; completes when nothing of it is left.</summary>
     public Task Running { get; set; } = Task.CompletedTask;

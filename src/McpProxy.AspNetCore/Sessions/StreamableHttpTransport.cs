@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Stateless;
 using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -43,7 +45,9 @@ internal sealed partial class StreamableHttpTransport
             return;
         }
 
-        if (await RequestBody.ReadAsync(context, _serving.Options.MaxMessageSize) is not { } messages)
+        var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
+        if (await RequestBody.ReadAsync(context, _serving.Options) is not { } messages
+            || !await _serving.Limiter.AdmitAsync(context, messages, _sessions.GetValueOrDefault(sessionId)?.Relay?.RequestsInFlight ?? 0))
         {
             return;
         }
@@ -59,7 +63,6 @@ internal sealed partial class StreamableHttpTransport
         // A subscription is answered when somebody ends it; waiting for that would be waiting for ever.
         using var answering = hasRequests && !first.Is("subscriptions/listen"u8) ? _serving.Requests.Enter() : default;
         var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
-        var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
         if (first.Kind != JsonRpcMessageKind.Response && (first.IsModern() || (version.Length > 0 && !ProtocolVersions.IsLegacy(version) && sessionId.Length == 0)))
         {
             await _stateless.AnswerAsync(context, messages, accepts);
@@ -74,6 +77,7 @@ internal sealed partial class StreamableHttpTransport
         }
         else if (await FindAsync(context, sessionId, requestId) is { } session)
         {
+            using var scope = _serving.Logger.BeginScope(new LogScope(session.Number, first));
             await session.PostAsync(context, messages, accepts);
         }
     }
@@ -140,7 +144,8 @@ internal sealed partial class StreamableHttpTransport
             {
                 var session = new StreamableHttpSession(_serving, Principal.Of(context.User));
                 _sessions[session.Id] = session;
-                session.Running = RunAsync(session, upstream);
+                session.Running = RunAsync(session, upstream, _serving.Limiter.OwnerOf(context));
+                using var scope = _serving.Logger.BeginScope(new LogScope(session.Number, messages[0]));
                 await session.PostAsync(context, messages, accepts);
             }
             else
@@ -150,11 +155,15 @@ internal sealed partial class StreamableHttpTransport
         }
     }
 
-    private async Task RunAsync(StreamableHttpSession session, ServedUpstream upstream)
+    private async Task RunAsync(StreamableHttpSession session, ServedUpstream upstream, string? client)
     {
+        using var counted = ProxyMeter.Session("streamable-http");
+        using var scope = _serving.Logger.BeginScope(new LogScope(session.Number));
         try
         {
-            var end = await _serving.RelayAsync(session, upstream.Sessions.Connect());
+            LogBegan(_serving.Logger);
+            session.Relay = _serving.NewRelay(session, upstream.Sessions.Connect());
+            var end = await _serving.RunAsync(session.Relay, client);
             LogEnded(_serving.Logger, end.End.Detail);
             session.EndDetail = end.End.Detail;
         }
@@ -190,6 +199,9 @@ internal sealed partial class StreamableHttpTransport
             // The session has just ended.
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A session began (streamable-http)")]
+    private static partial void LogBegan(ILogger logger);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "A session ended: {Detail}")]
     private static partial void LogEnded(ILogger logger, string detail);

@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.StreamableHttp;
@@ -36,11 +37,13 @@ internal sealed class SessionlessRequests(Serving serving)
             return;
         }
 
+        using var scope = serving.Logger.BeginScope(new LogScope(null, requests[0]));
         var response = new EventStream(context, serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
         serving.OpenStreams.Add(response);
         try
         {
-            await serving.RelayAsync(new SessionlessExchange(requests, response), upstream.ConnectWithoutSession(VersionOf(context.Request, requests[0])));
+            var relay = serving.NewRelay(new SessionlessExchange(requests, response), upstream.ConnectWithoutSession(VersionOf(context.Request, requests[0])));
+            await serving.RunAsync(relay, serving.Limiter.OwnerOf(context));
         }
         finally
         {

@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.StreamableHttp;
@@ -47,11 +48,13 @@ internal sealed class StatelessRequests
             return;
         }
 
+        using var scope = _serving.Logger.BeginScope(new LogScope(null, message));
         var response = new EventStream(context, _serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
         _serving.OpenStreams.Add(response);
         try
         {
-            await _serving.RelayAsync(new StatelessExchange(message, response, _tools), upstream.Requests.Connect());
+            var relay = _serving.NewRelay(new StatelessExchange(message, response, _tools), upstream.Requests.Connect());
+            await _serving.RunAsync(relay, message.Is("subscriptions/listen"u8) ? null : _serving.Limiter.OwnerOf(context));
         }
         finally
         {

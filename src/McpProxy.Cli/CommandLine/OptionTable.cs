@@ -28,12 +28,14 @@ internal static class OptionTable
         Ours("--cwd", 1), Ours("--pass-environment", 0),
         Ours("--port", 1), Ours("--host", 1), Ours("--path", 1), Ours("--sse-path", 1), Ours("--messages-path", 1), Ours("--base-url", 1),
         Ours("--allow-host", 1), Ours("--allow-origin", 1) with { IsGreedy = true, Rewrite = values => [.. values.SelectMany(value => value.Split(',')).SelectMany(value => (string[])["--allow-origin", value])] },
-        Ours("--health-path", 1), Ours("--session-idle-timeout", 1), Ours("--max-sessions", 1), Ours("--replay-max-events", 1),
+        Ours("--health-path", 1), Ours("--metrics-path", 1), Ours("--session-idle-timeout", 1), Ours("--max-sessions", 1), Ours("--replay-max-events", 1),
         Ours("--child", 1), Ours("--stateless", 0), Ours("--stateless-servers", 1), Ours("--warm", 1), Ours("--exit-with-child", 0), Ours("--header-to-env", 1),
         Ours("--request-timeout", 1), Ours("--request-timeout-max", 1),
         Ours("--api-key", 1), Ours("--api-key-file", 1), Ours("--basic-auth", 1), Ours("--basic-auth-file", 1), Ours("--auth-issuer", 1), Ours("--auth-audience", 1), Ours("--auth-scope", 1),
         Ours("--no-auth", 0), Ours("--tls-cert", 1), Ours("--tls-key", 1), Ours("--tls-key-password", 1), Ours("--tls-client-ca", 1),
         Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
+        Ours("--max-requests-per-session", 1), Ours("--max-requests-per-client", 1), Ours("--rate-limit", 1), Ours("--rate-burst", 1), Ours("--max-json-depth", 1),
+        Ours("--max-header-count", 1), Ours("--max-header-size", 1), Ours("--max-connections", 1), Ours("--header-timeout", 1), Ours("--body-timeout", 1), Ours("--keep-alive-timeout", 1),
         Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
         Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
         Pair("-H", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)),
@@ -53,7 +55,7 @@ internal static class OptionTable
         Alias("-insecure", "--insecure", 0),
 
         // mcp-remote
-        Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
+        Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1),
 
         // supergateway
         new("--stdio", 1) { Rewrite = values => [NormalizedCommandLine.StdioMarker, values[0]] },
@@ -84,7 +86,7 @@ internal static class OptionTable
         .. Both("--corsAddAllowedHeader", "--cors-add-allowed-header", name => Nothing(name, 1)),
         Milliseconds("--requestTimeout", "--request-timeout"),
         .. Both("--connectionTimeout", "--connection-timeout", name => Milliseconds(name, "--connect-timeout")),
-        .. Both("--keepAliveTimeout", "--keep-alive-timeout", name => Nothing(name, 1)),
+        Milliseconds("--keepAliveTimeout", "--keep-alive-timeout"),
         .. Both("--gracefulShutdownTimeout", "--graceful-shutdown-timeout", name => Milliseconds(name, "--drain-timeout")),
         .. Both("--eventStore", "--event-store", name => Nothing(name)),
         .. Both("--eventStoreMaxEvents", "--event-store-max-events", name => Alias(name, "--replay-max-events")),

@@ -3,6 +3,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.Auth.Store;
 using McpProxy.Relay;
 using McpProxy.Transports;
@@ -50,9 +51,12 @@ internal sealed class ProxyCommand
     private readonly Option<string[]> _allowHost = new("--allow-host") { HelpName = "NAME", Description = "Accept this name in Host, besides loopback names. Repeatable" };
     private readonly Option<string[]> _allowOrigin = new("--allow-origin") { HelpName = "ORIGIN", Description = "Accept this Origin, besides loopback ones; * accepts all. Repeatable" };
     private readonly Option<string[]> _healthPath = new("--health-path") { HelpName = "PATH", Description = "Answer 200 here while the program runs. Repeatable" };
+    private readonly Option<string> _metricsPath = PathOption("--metrics-path", "Path of the metrics (Prometheus); empty: none", "/metrics");
     private readonly Option<double> _sessionIdleTimeout = Seconds("--session-idle-timeout", "End a session that had neither a stream nor a request for so long; 0: never", 1800);
     private readonly Option<int> _maxSessions = Number("--max-sessions", "Sessions that may exist at once", 1000);
     private readonly Option<int> _replayMaxEvents = Number("--replay-max-events", "Events kept for each session, for clients that come back with Last-Event-ID", 1000);
+
+    private readonly LimitOptions _limits = new();
 
     private readonly Option<int> _maxMessageSize = Number("--max-message-size", "The longest message accepted, in bytes", TransportDefaults.MaxMessageSize);
     private readonly Option<double> _drainTimeout = Seconds("--drain-timeout", "How long requests in flight may take after the end of input or, when serving, after SIGTERM", 10);
@@ -75,10 +79,10 @@ internal sealed class ProxyCommand
             _target,
             _transport, _headers, _header, _headerFile, _connectTimeout, _headersTimeout,
             _env, _cwd, _passEnvironment,
-            _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
+            _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _metricsPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
-        foreach (var option in _serving.All.Concat(_access.All).Concat(_signIn.All))
+        foreach (var option in _serving.All.Concat(_access.All).Concat(_limits.All).Concat(_signIn.All))
         {
             Root.Add(option);
         }
@@ -166,7 +170,8 @@ internal sealed class ProxyCommand
             Endpoint = endpoint,
             ExitsWithChild = _serving.ExitsWithChild(parsed),
             Access = _access.Settings(parsed, port is not null, host, endpoint, _signIn.Network(parsed, environment), environment),
-            HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
+            Operations = OperationsOf(parsed),
+            Connections = _limits.Connections(parsed),
             Relay = relay,
             MaxMessageSize = maxMessageSize,
             Log = LogOf(parsed),
@@ -306,10 +311,11 @@ internal sealed class ProxyCommand
                 : new Uri(Rooted("--base-url", text), UriKind.Relative);
         }
 
-        string[] paths = [parsed.GetValue(_path)!, parsed.GetValue(_ssePath)!, parsed.GetValue(_messagesPath)!, .. parsed.GetValue(_healthPath) ?? []];
+        var operations = OperationsOf(parsed);
+        string[] paths = [parsed.GetValue(_path)!, parsed.GetValue(_ssePath)!, parsed.GetValue(_messagesPath)!, .. operations.HealthPaths, operations.ReadyPath!, .. operations.MetricsPath is { } metrics ? [metrics] : Array.Empty<string>()];
         if (paths.GroupBy(path => path.TrimEnd('/'), StringComparer.OrdinalIgnoreCase).FirstOrDefault(group => group.Count() > 1) is { } shared)
         {
-            throw new UsageException($"two things cannot be at one path, {shared.First()}: change --path, --sse-path, --messages-path or --health-path");
+            throw new UsageException($"two things cannot be at one path, {shared.First()}: change --path, --sse-path, --messages-path, --health-path or --metrics-path (/healthz and /readyz are taken)");
         }
 
         return new()
@@ -324,7 +330,18 @@ internal sealed class ProxyCommand
             MaxSessions = parsed.GetValue(_maxSessions),
             SessionIdleTimeout = parsed.GetValue(_sessionIdleTimeout) == 0 ? TimeSpan.MaxValue : Span(parsed, _sessionIdleTimeout),
             ReplayMaxEvents = parsed.GetValue(_replayMaxEvents),
+            Limits = _limits.Requests(parsed),
             Relay = relay,
+        };
+    }
+
+    private OperationsOptions OperationsOf(ParseResult parsed)
+    {
+        var defaults = new OperationsOptions();
+        return defaults with
+        {
+            HealthPaths = [.. defaults.HealthPaths, .. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path)).Except(defaults.HealthPaths, StringComparer.OrdinalIgnoreCase)],
+            MetricsPath = NullIfEmpty(parsed.GetValue(_metricsPath)) is { } path ? Rooted("--metrics-path", path) : null,
         };
     }
 

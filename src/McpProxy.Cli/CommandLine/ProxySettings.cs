@@ -1,4 +1,6 @@
 using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Limits;
+using McpProxy.AspNetCore.Operations;
 using McpProxy.Relay;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -29,8 +31,11 @@ internal sealed record ProxySettings
     /// <summary>Who may come in over HTTP.</summary>
     public AccessSettings Access { get; init; } = new();
 
-    /// <summary>Paths that answer 200 while the program runs.</summary>
-    public IReadOnlyList<string> HealthPaths { get; init; } = [];
+    /// <summary>What is shown to who runs the program.</summary>
+    public OperationsOptions Operations { get; init; } = new();
+
+    /// <summary>What one connection of a client may cost.</summary>
+    public ConnectionLimits Connections { get; init; } = new();
 
     /// <summary>The bounds of the relay.</summary>
     public RelayOptions Relay { get; init; } = new();

@@ -9,11 +9,11 @@ namespace McpProxy.Cli.Logging;
 /// <summary>How a log line looks.</summary>
 internal static class LogLine
 {
-    public static string Text(LogLevel level, string category, string message) => category == ChildCategory
+    public static string Text(LogLevel level, string category, string message, LogFields fields) => category == ChildCategory
         ? message
-        : $"mcp-proxy: {(level == LogLevel.Information ? "" : $"{Word(level)}: ")}{message}";
+        : $"mcp-proxy: {(level == LogLevel.Information ? "" : $"{Word(level)}: ")}{fields.Short}{message}";
 
-    public static string Json(DateTimeOffset time, LogLevel level, string category, string message)
+    public static string Json(DateTimeOffset time, LogLevel level, string category, string message, LogFields fields)
     {
         using var buffer = new MemoryStream();
         using (var writer = new Utf8JsonWriter(buffer, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
@@ -23,6 +23,11 @@ internal static class LogLine
             writer.WriteString("level"u8, Word(level));
             writer.WriteString("category"u8, category);
             writer.WriteString("message"u8, message);
+            foreach (var (name, value) in fields.All)
+            {
+                writer.WriteString(name, value);
+            }
+
             writer.WriteEndObject();
         }
 

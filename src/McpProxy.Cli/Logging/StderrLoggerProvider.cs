@@ -18,6 +18,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
     private readonly Channel<string> _lines;
     private readonly Thread _writer;
     private readonly TimeProvider _time;
+    private readonly LoggerExternalScopeProvider _scopes = new();
     private int _started;
     private long _leftOut;
 
@@ -48,14 +49,14 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
     public bool IsEnabled(LogLevel level, string category) =>
         level != LogLevel.None && (level >= _settings.Level || (level >= LogLevel.Warning && category == HttpUpstream.SignInCategory));
 
-    public void Log(LogLevel level, string category, string message, Exception? exception)
+    public void Log(LogLevel level, string category, string message, LogFields fields, Exception? exception)
     {
         if (exception is not null)
         {
             message = $"{message}: {exception}";
         }
 
-        WriteLine(_settings.IsJson ? LogLine.Json(_time.GetUtcNow(), level, category, message) : LogLine.Text(level, category, message));
+        WriteLine(_settings.IsJson ? LogLine.Json(_time.GetUtcNow(), level, category, message, fields) : LogLine.Text(level, category, message, fields));
     }
 
     private void WriteLine(string line)
@@ -96,7 +97,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
     private sealed class StderrLogger(StderrLoggerProvider provider, string category) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
+            where TState : notnull => provider._scopes.Push(state);
 
         public bool IsEnabled(LogLevel logLevel) => provider.IsEnabled(logLevel, category);
 
@@ -104,7 +105,7 @@ internal sealed class StderrLoggerProvider : ILoggerProvider, ILoggerFactory
         {
             if (provider.IsEnabled(logLevel, category))
             {
-                provider.Log(logLevel, category, formatter(state, exception), exception);
+                provider.Log(logLevel, category, formatter(state, exception), LogFields.Of(provider._scopes, state), exception);
             }
         }
     }

@@ -72,7 +72,10 @@ public readonly struct JsonRpcMessage
     /// <param name="message">The message.</param>
     /// <param name="fault">What is wrong, and the error that the sender is owed.</param>
     /// <returns>False when this is not one JSON-RPC 2.0 message.</returns>
-    public static bool TryParse(ReadOnlyMemory<byte> utf8, out JsonRpcMessage message, out JsonRpcFault fault)
+    public static bool TryParse(ReadOnlyMemory<byte> utf8, out JsonRpcMessage message, out JsonRpcFault fault) => TryParse(utf8, MaxDepth, out message, out fault);
+
+    /// <summary>Reads the envelope of one message that may be nested so deep.</summary>
+    internal static bool TryParse(ReadOnlyMemory<byte> utf8, int maxDepth, out JsonRpcMessage message, out JsonRpcFault fault)
     {
         message = default;
         utf8 = Trim(utf8);
@@ -85,7 +88,7 @@ public readonly struct JsonRpcMessage
         Envelope envelope = default;
         try
         {
-            if (!envelope.Read(utf8.Span))
+            if (!envelope.Read(utf8.Span, maxDepth))
             {
                 fault = new(JsonRpcErrorCode.InvalidRequest, "Invalid request: a message is a JSON object", default);
                 return false;
@@ -93,7 +96,7 @@ public readonly struct JsonRpcMessage
         }
         catch (JsonException e)
         {
-            fault = new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {e.BytePositionInLine})", default);
+            fault = FaultOf(e, utf8.Span, maxDepth);
             return false;
         }
 
@@ -119,13 +122,16 @@ public readonly struct JsonRpcMessage
     /// <param name="utf8">A JSON array.</param>
     /// <param name="elements">The elements, in order.</param>
     /// <param name="fault">What is wrong when the array is empty or not well-formed.</param>
-    public static bool TrySplitBatch(ReadOnlyMemory<byte> utf8, out List<ReadOnlyMemory<byte>> elements, out JsonRpcFault fault)
+    public static bool TrySplitBatch(ReadOnlyMemory<byte> utf8, out List<ReadOnlyMemory<byte>> elements, out JsonRpcFault fault) => TrySplitBatch(utf8, MaxDepth, out elements, out fault);
+
+    /// <summary>The elements of a batch that may be nested so deep, the array counted.</summary>
+    internal static bool TrySplitBatch(ReadOnlyMemory<byte> utf8, int maxDepth, out List<ReadOnlyMemory<byte>> elements, out JsonRpcFault fault)
     {
         elements = [];
         utf8 = Trim(utf8);
         try
         {
-            var reader = new Utf8JsonReader(utf8.Span, new JsonReaderOptions { MaxDepth = MaxDepth });
+            var reader = new Utf8JsonReader(utf8.Span, new JsonReaderOptions { MaxDepth = maxDepth });
             reader.Read();
             while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
             {
@@ -138,7 +144,7 @@ public readonly struct JsonRpcMessage
         }
         catch (JsonException e)
         {
-            fault = new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {e.BytePositionInLine})", default);
+            fault = FaultOf(e, utf8.Span, maxDepth);
             return false;
         }
 
@@ -159,6 +165,10 @@ public readonly struct JsonRpcMessage
         JsonRpcMessageKind.Notification => $"notification {Encoding.UTF8.GetString(Method)}",
         _ => $"{(IsError ? "error" : "result")} for id {Id}",
     };
+
+    private static JsonRpcFault FaultOf(JsonException exception, ReadOnlySpan<byte> utf8, int maxDepth) => JsonDepth.Exceeds(utf8, maxDepth)
+        ? new(JsonRpcErrorCode.InvalidRequest, $"Invalid request: nested deeper than {maxDepth} levels", default)
+        : new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {exception.BytePositionInLine})", default);
 
     private static ReadOnlySpan<byte> Unescaped(ReadOnlySpan<byte> quoted)
     {
@@ -214,9 +224,9 @@ public readonly struct JsonRpcMessage
         private JsonTokenType _methodType;
 
         /// <summary>Finds the members of the envelope; false when the value is not an object.</summary>
-        public bool Read(ReadOnlySpan<byte> utf8)
+        public bool Read(ReadOnlySpan<byte> utf8, int maxDepth)
         {
-            var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = MaxDepth });
+            var reader = new Utf8JsonReader(utf8, new JsonReaderOptions { MaxDepth = maxDepth });
             reader.Read();
             if (reader.TokenType != JsonTokenType.StartObject)
             {

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 
 namespace McpProxy.Relay;
 
@@ -14,12 +15,25 @@ internal sealed class PendingRequests
     private bool _closed;
     private TaskCompletionSource? _drained;
 
-    /// <summary>Remembers a request.</summary>
+    /// <summary>How many there are now.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_gate)
+            {
+                return _entries.Count;
+            }
+        }
+    }
+
+    /// <summary>Remembers a request, and what is measured of it.</summary>
     /// <param name="request">The request.</param>
     /// <param name="limit">How many there may be.</param>
     /// <param name="now">When it came.</param>
     /// <param name="cause">The other side's request that it was sent for, or none.</param>
-    public AddResult Add(in JsonRpcMessage request, int limit, long now, JsonRpcId cause = default)
+    /// <param name="operation">What is measured of it.</param>
+    public AddResult Add(in JsonRpcMessage request, int limit, long now, JsonRpcId cause = default, in RequestOperation operation = default)
     {
         var id = request.Id.Detach();
         var token = request.ProgressToken().Detach();
@@ -33,7 +47,7 @@ internal sealed class PendingRequests
                 return _closed ? AddResult.Closed : AddResult.TooMany;
             }
 
-            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen, isInitialize, now, now, cause.Detach())))
+            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen, isInitialize, now, now, cause.Detach(), operation)))
             {
                 return AddResult.Duplicate;
             }
@@ -53,8 +67,12 @@ internal sealed class PendingRequests
     /// still be on the way out.
     /// </summary>
     /// <returns>How many requests there are to <see cref="Settle"/>; negative when there was none with this id.</returns>
-    public int Remove(JsonRpcId id)
+    public int Remove(JsonRpcId id) => Remove(id, out _);
+
+    /// <summary>Forgets a request and hands over what is measured of it, to be ended.</summary>
+    public int Remove(JsonRpcId id, out RequestOperation operation)
     {
+        operation = default;
         lock (_gate)
         {
             if (!_entries.Remove(id, out var entry))
@@ -62,6 +80,7 @@ internal sealed class PendingRequests
                 return -1;
             }
 
+            operation = entry.Operation;
             if (!entry.ProgressToken.IsNone)
             {
                 _byProgressToken.Remove(entry.ProgressToken);
@@ -86,12 +105,12 @@ internal sealed class PendingRequests
 
     /// <summary>Forgets all and returns them, oldest first, with whether each is a listen request; the others are to be settled.</summary>
     /// <param name="close">Whether none is taken from now on.</param>
-    public List<(JsonRpcId Id, bool IsListen)> RemoveAll(bool close)
+    public List<(JsonRpcId Id, bool IsListen, RequestOperation Operation)> RemoveAll(bool close)
     {
         lock (_gate)
         {
             _closed |= close;
-            var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen)).ToList();
+            var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen, entry.Value.Operation)).ToList();
             _entries.Clear();
             _byProgressToken.Clear();
             return all;
@@ -199,5 +218,6 @@ internal sealed class PendingRequests
     }
 
     [StructLayout(LayoutKind.Auto)]
-    private readonly record struct Entry(long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen, bool IsInitialize, long Came, long LastSign, JsonRpcId Cause);
+    private readonly record struct Entry(
+        long Order, JsonRpcId ProgressToken, bool IsCall, bool IsListen, bool IsInitialize, long Came, long LastSign, JsonRpcId Cause, RequestOperation Operation);
 }

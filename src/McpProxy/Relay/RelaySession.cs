@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -39,6 +40,9 @@ public sealed partial class RelaySession
         _time = time ?? TimeProvider.System;
         _logger = logger ?? NullLogger.Instance;
     }
+
+    /// <summary>Requests of the client that the server has not answered yet.</summary>
+    internal int RequestsInFlight => _fromClient.Count;
 
     /// <summary>Relays until one side ends, answers what is still in flight, and closes both connections.</summary>
     /// <param name="cancellationToken">Ends the session from this side, without waiting for answers.</param>
@@ -114,12 +118,14 @@ public sealed partial class RelaySession
         }
     }
 
-    private async Task AnswerPendingAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    private async Task AnswerPendingAsync(List<(JsonRpcId Id, bool IsListen, RequestOperation Operation)> pending, string reason, bool graceful)
     {
-        foreach (var (id, isListen) in pending)
+        foreach (var (id, isListen, operation) in pending)
         {
             var answer = isListen && graceful ? ListenClosed(id) : JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason);
+            operation.Answered(answer);
             await _downstream.SendAsync(answer, id, CancellationToken.None);
+            operation.End(answer);
         }
 
         _fromClient.Settle(pending.Count(request => !request.IsListen));
@@ -139,7 +145,7 @@ public sealed partial class RelaySession
     }
 
     /// <summary>Answers what is left when the session ends; a client that no longer reads does not keep it from ending.</summary>
-    private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen)> pending, string reason, bool graceful)
+    private async Task AnswerLastAsync(List<(JsonRpcId Id, bool IsListen, RequestOperation Operation)> pending, string reason, bool graceful)
     {
         // On another thread: writing to a pipe that nobody reads blocks.
         var answering = pending.Count == 0 ? Task.CompletedTask : Task.Run(() => AnswerPendingAsync(pending, reason, graceful));
@@ -150,7 +156,7 @@ public sealed partial class RelaySession
 
     private async Task RefuseServerRequestsAsync(string reason)
     {
-        foreach (var (id, _) in _fromServer.RemoveAll(close: false))
+        foreach (var (id, _, _) in _fromServer.RemoveAll(close: false))
         {
             await _upstream.SendAsync(JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason), default, CancellationToken.None);
         }
@@ -159,12 +165,13 @@ public sealed partial class RelaySession
     /// <summary>Answers a request that the server has taken too long for.</summary>
     private async Task TimeOutAsync(JsonRpcId id, bool isInitialize)
     {
-        var removed = _fromClient.Remove(id);
+        var removed = _fromClient.Remove(id, out var operation);
         if (removed < 0)
         {
             return;
         }
 
+        operation.End(RequestOutcome.TimedOut);
         LogTimedOut(id, _options.RequestTimeout!.Value.TotalSeconds);
         if (!isInitialize)
         {
@@ -189,13 +196,16 @@ public sealed partial class RelaySession
 
     private async ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
+        ProxyMeter.Received(MessageSide.Downstream, message.Utf8.Length);
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Request:
                 _hasSeenRequest = true;
-                var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp());
+                var operation = RequestOperation.Begin(message, _time);
+                var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), operation: operation);
                 if (added != PendingRequests.AddResult.Added)
                 {
+                    operation.End(RequestOutcome.Refused);
                     await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
                     _firstRefusal.TrySetResult();
                     return;
@@ -216,7 +226,8 @@ public sealed partial class RelaySession
                 if (!cancelled.IsNone)
                 {
                     // No answer is owed any more.
-                    _fromClient.Settle(_fromClient.Remove(cancelled));
+                    _fromClient.Settle(_fromClient.Remove(cancelled, out var givenUp));
+                    givenUp.End(RequestOutcome.Cancelled);
                 }
 
                 break;
@@ -226,39 +237,49 @@ public sealed partial class RelaySession
         {
             // What the upstream's end leaves unanswered is answered there, with the reason.
             LogDropped(message, "the upstream is gone");
+            return;
         }
+
+        ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
     }
 
     private async ValueTask FromServerAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
+        ProxyMeter.Received(MessageSide.Upstream, message.Utf8.Length);
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Response:
-                var answered = _fromClient.Remove(message.Id);
+                var answered = _fromClient.Remove(message.Id, out var operation);
                 if (IsUnasked(message, answered))
                 {
                     return;
                 }
 
+                operation.Answered(message);
                 try
                 {
-                    if (!await _downstream.SendAsync(message, message.Id, cancellationToken))
+                    if (await _downstream.SendAsync(message, message.Id, cancellationToken))
+                    {
+                        ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
+                    }
+                    else
                     {
                         LogDropped(message, "the client is gone");
                     }
                 }
                 finally
                 {
+                    operation.End(message);
                     _fromClient.Settle(answered);
                 }
 
                 return;
             case JsonRpcMessageKind.Request:
                 related = Attribute(message, related);
-                var added = _fromServer.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), related);
-                if (added != PendingRequests.AddResult.Added)
+                var asked = _fromServer.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), related);
+                if (asked != PendingRequests.AddResult.Added)
                 {
-                    await _upstream.SendAsync(Refusal(message.Id, added), default, cancellationToken);
+                    await _upstream.SendAsync(Refusal(message.Id, asked), default, cancellationToken);
                     return;
                 }
 
@@ -281,6 +302,7 @@ public sealed partial class RelaySession
 
         if (await _downstream.SendAsync(message, related, cancellationToken))
         {
+            ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
             return;
         }
 
@@ -334,6 +356,13 @@ public sealed partial class RelaySession
             : related;
     }
 
+    private int RemoveFailed(JsonRpcId id)
+    {
+        var removed = _fromClient.Remove(id, out var operation);
+        operation.End(RequestOutcome.Error);
+        return removed;
+    }
+
     /// <summary>A defect of ours costs one message, not the session: who waits for it is told.</summary>
     private async ValueTask ReportDefectAsync(Exception exception, JsonRpcMessage message, IConnection waiting, int removed)
     {
@@ -353,9 +382,10 @@ public sealed partial class RelaySession
         {
             await sender.SendAsync(JsonRpcWriter.Error(fault), fault.Id, cancellationToken);
         }
-        else if (!fault.Id.IsNone && asked.Remove(fault.Id) is >= 0 and var answered)
+        else if (!fault.Id.IsNone && asked.Remove(fault.Id, out var operation) is >= 0 and var answered)
         {
             await other.SendAsync(JsonRpcWriter.Error(fault.Id, JsonRpcErrorCode.InternalError, $"the answer cannot be passed on: {fault.Message}"), fault.Id, cancellationToken);
+            operation.End(RequestOutcome.Error);
             asked.Settle(answered);
         }
     }
@@ -394,7 +424,7 @@ public sealed partial class RelaySession
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
-                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Request ? session._fromClient.Remove(message.Id) : -1);
+                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Request ? session.RemoveFailed(message.Id) : -1);
             }
         }
 
@@ -415,7 +445,7 @@ public sealed partial class RelaySession
             }
             catch (Exception e) when (e is not OperationCanceledException)
             {
-                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Response ? session._fromClient.Remove(message.Id) : -1);
+                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Response ? session.RemoveFailed(message.Id) : -1);
             }
         }
 
@@ -425,7 +455,7 @@ public sealed partial class RelaySession
         public async ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken)
         {
             // What the server that is gone has asked has nobody left to answer to.
-            foreach (var (id, _) in session._fromServer.RemoveAll(close: false))
+            foreach (var (id, _, _) in session._fromServer.RemoveAll(close: false))
             {
                 await session._downstream.SendAsync(JsonRpcWriter.Cancelled(id, reason), default, cancellationToken);
             }

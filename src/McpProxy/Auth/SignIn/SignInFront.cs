@@ -437,7 +437,7 @@ internal sealed partial class SignInFront : IConnection
                     continue;
                 }
 
-                await _inner.SendAsync(held.Message, default, _closing.Token);
+                await held.SendToAsync(_inner, _closing.Token);
                 _isInitialized |= held.Message.Is("notifications/initialized"u8);
             }
         }
@@ -565,7 +565,22 @@ internal sealed partial class SignInFront : IConnection
     /// <summary>A message that waits for the server.</summary>
     private sealed class Held(JsonRpcMessage message)
     {
+        private readonly ExecutionContext? _context = ExecutionContext.Capture();
+
         public JsonRpcMessage Message { get; } = message;
+
+        /// <summary>Hands the message on as if it had not been held: it keeps the trace that it belongs to.</summary>
+        public Task<bool> SendToAsync(IConnection connection, CancellationToken cancellationToken)
+        {
+            var sending = Task.FromResult(false);
+            if (_context is null)
+            {
+                return connection.SendAsync(Message, default, cancellationToken).AsTask();
+            }
+
+            ExecutionContext.Run(_context, _ => sending = connection.SendAsync(Message, default, cancellationToken).AsTask(), null);
+            return sending;
+        }
 
         /// <summary>The error that the server's absence is answered with.</summary>
         public TaskCompletionSource<SignInException> Refused { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

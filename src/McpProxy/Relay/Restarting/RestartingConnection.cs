@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 
@@ -121,7 +122,16 @@ internal sealed partial class RestartingConnection : IConnection
     {
         lock (_gate)
         {
-            return _starting ?? (_current is { } current ? Task.FromResult<Incarnation?>(current) : _starting = ReviveAsync(isIntroduction));
+            if (_starting is null && _current is { } current)
+            {
+                return Task.FromResult<Incarnation?>(current);
+            }
+
+            // The server outlives the request that it is started for: that one's trace and log scope end with it.
+            using (ExecutionContext.SuppressFlow())
+            {
+                return _starting ??= ReviveAsync(isIntroduction);
+            }
         }
     }
 
@@ -145,6 +155,7 @@ internal sealed partial class RestartingConnection : IConnection
             _backoff.Started();
             incarnation = new(_upstream.Connect());
             LogRestarting(_upstream.Name);
+            ProxyMeter.ChildRestarted();
             lock (_gate)
             {
                 _current = incarnation;

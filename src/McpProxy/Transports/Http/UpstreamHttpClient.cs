@@ -54,6 +54,9 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         Proxy = new SystemProxies(),
         SslOptions = TlsSettings.Of(network),
         ConnectCallback = ConnectAsync,
+
+        // Trace context is said once, by who knows which message it belongs to.
+        ActivityHeadersPropagator = null,
     });
 
     /// <summary>Sends a request and returns when the response's headers are here.</summary>

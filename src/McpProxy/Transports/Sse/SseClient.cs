@@ -1,5 +1,6 @@
 using System.Net;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports.Http;
 using Microsoft.Extensions.Logging;
 
@@ -105,7 +106,7 @@ internal sealed partial class SseClient : IHttpClientHalf
     {
         var timeout = message.Kind == JsonRpcMessageKind.Request ? _http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
         using var response = await _http.SendAsync(
-            HttpMethod.Post, endpoint, message.Utf8, timeout, occasion, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
+            HttpMethod.Post, endpoint, message.Utf8, timeout, occasion, SetPostHeaders, cancellationToken);
         if (response.IsSuccessStatusCode)
         {
             return null;
@@ -335,6 +336,12 @@ internal sealed partial class SseClient : IHttpClientHalf
         }
 
         return asked?.TrySetResult(message.Detach()) == true;
+    }
+
+    private static void SetPostHeaders(System.Net.Http.Headers.HttpRequestHeaders headers)
+    {
+        headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
+        TraceHeaders.Set(headers);
     }
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "The server's stream broke: {Reason}")]

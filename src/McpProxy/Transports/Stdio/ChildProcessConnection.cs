@@ -1,5 +1,6 @@
 using System.Text;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Transports.Stdio;
@@ -42,10 +43,12 @@ internal sealed partial class ChildProcessConnection : IConnection
             _writer = new(_child.Input, isBlocking: false);
             _errorDrained = DrainErrorAsync(_child.Error);
             LogStarted(_name, _child.Id);
+            ProxyMeter.ChildStarted(succeeded: true);
         }
         catch (ChildStartException e)
         {
             _startFailure = e.Message;
+            ProxyMeter.ChildStarted(succeeded: false);
         }
     }
 
@@ -129,7 +132,8 @@ internal sealed partial class ChildProcessConnection : IConnection
             return;
         }
 
-        if (!_child.Exited.IsCompleted)
+        var endsByItself = _child.Exited.IsCompleted;
+        if (!endsByItself)
         {
             var closing = _writer!.CloseAsync(CancellationToken.None).AsTask();
             if (!await EndsWithinAsync(_options.CloseGrace))
@@ -151,6 +155,7 @@ internal sealed partial class ChildProcessConnection : IConnection
 
         await EndGroupAsync();
         await Task.WhenAny(_errorDrained, Task.Delay(TimeSpan.FromMilliseconds(100), _time));
+        ProxyMeter.ChildExited(await _child.Exited, wasAsked: !endsByItself);
         await _child.DisposeAsync();
     }
 

@@ -46,7 +46,10 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
 
             if (!_closed && _filling.IsCompleted)
             {
-                _filling = Task.Run(Fill);
+                using (ExecutionContext.SuppressFlow())
+                {
+                    _filling = Task.Run(Fill);
+                }
             }
         }
 

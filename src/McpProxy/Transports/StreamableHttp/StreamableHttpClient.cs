@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports.Http;
 using Microsoft.Extensions.Logging;
 
@@ -526,6 +527,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     private void SetHeaders(HttpRequestHeaders headers, in JsonRpcMessage message, Session session, bool modern)
     {
         headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream");
+        TraceHeaders.Set(headers);
         if (!modern)
         {
             if (!message.Is("initialize"u8))
