@@ -165,7 +165,12 @@ public sealed class AccessTokenTests : IAsyncLifetime
         var now = _time.GetUtcNow().ToUnixTimeSeconds();
         var members = new Dictionary<string, string>(StringComparer.Ordinal)
         {
-            ["iss"] = $"\"{_issuer.Url}\"", ["sub"] = "\"ann\"", ["aud"] = $"\"{Issuer.Audience}\"", ["exp"] = $"{now + 600}", ["scope"] = "\"mcp:tools\"", ["client_id"] = "\"app\"",
+            ["iss"] = $"\"{_issuer.Url}\"",
+            ["sub"] = "\"ann\"",
+            ["aud"] = $"\"{Issuer.Audience}\"",
+            ["exp"] = $"{now + 600}",
+            ["scope"] = "\"mcp:tools\"",
+            ["client_id"] = "\"app\"",
         };
         members[claim] = value;
         var token = Issuer.Signed("""{"alg":"RS256","kid":"rsa"}""", $"{{{string.Join(',', members.Select(member => $"\"{member.Key}\":{member.Value}"))}}}", "RS256", _issuer.Keys[0]);

@@ -92,7 +92,6 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         // punkpeye/mcp-proxy
         { "mcp-proxy --port 8080 --endpoint /sse tsx server.js", "tsx server.js" },
         { "mcp-proxy --port 8080 --shell tsx server.js", "tsx server.js" },
-        { "mcp-proxy --port 8080 --apiKey your-secret-api-key tsx server.js", "tsx server.js" },
         { "mcp-proxy --port 8080 --server stream --streamEndpoint /other --debug -- tsx server.js --watch", "tsx server.js --watch" },
         { "mcp-proxy --port 8080 --connectionTimeout 60000 --gracefulShutdownTimeout 5000 --eventStore --eventStoreMaxEvents 1000 --maxBodySize 10485760 tsx server.js", "tsx server.js" },
     };

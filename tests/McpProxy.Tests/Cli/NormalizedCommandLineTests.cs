@@ -35,6 +35,8 @@ public sealed class NormalizedCommandLineTests
     [InlineData("--port|8080|--shell|tsx|server.js", "--port|8080", null, "/bin/sh|-c|tsx server.js")]
     [InlineData("--|reset", "", null, "reset")]
     [InlineData("--cors|--|x", "--allow-origin|*", null, "x")]
+    [InlineData("--apiKey|a=k|--sslCert|c|--ssl-key|k|--sslCa|ca|--|x", "--api-key|a=k|--tls-cert|c|--tls-key|k|--tls-client-ca|ca", null, "x")]
+    [InlineData("--port|8080|--no-auth|--sse-host|0.0.0.0|x", "--port|8080|--no-auth|--host|0.0.0.0", null, "x")]
     [InlineData("--server|stream|--|tsx|server.ts", "", null, "tsx|server.ts")]
     public void Command_lines_of_ours_and_of_the_peers_mean_what_they_say(string line, string options, string? url, string command)
     {
@@ -53,7 +55,6 @@ public sealed class NormalizedCommandLineTests
     [InlineData("login", "takes the URL")]
     [InlineData("login|--|server", "takes the URL")]
     [InlineData("status|--|server", "takes no server")]
-    [InlineData("--apiKey|k|--|x", "not part of this version")]
     [InlineData("--port", "needs a value")]
     [InlineData("-H|K", "two values")]
     [InlineData("--debug=7|--|x", "takes no value")]

@@ -18,7 +18,13 @@ public sealed class TokenSigner
         {
             ["keys"] = new JsonArray(new JsonObject
             {
-                ["kty"] = "EC", ["crv"] = "P-256", ["kid"] = "1", ["use"] = "sig", ["alg"] = "ES256", ["x"] = WebEncoders.Base64UrlEncode(point.X!), ["y"] = WebEncoders.Base64UrlEncode(point.Y!),
+                ["kty"] = "EC",
+                ["crv"] = "P-256",
+                ["kid"] = "1",
+                ["use"] = "sig",
+                ["alg"] = "ES256",
+                ["x"] = WebEncoders.Base64UrlEncode(point.X!),
+                ["y"] = WebEncoders.Base64UrlEncode(point.Y!),
             }),
         };
     }
@@ -29,8 +35,14 @@ public sealed class TokenSigner
         var header = new JsonObject { ["alg"] = "ES256", ["kid"] = "1", ["typ"] = "at+jwt" };
         var claims = new JsonObject
         {
-            ["iss"] = issuer, ["sub"] = grant.Account, ["client_id"] = grant.ClientId, ["aud"] = grant.Resource, ["iat"] = now, ["exp"] = now + lifetime,
-            ["scope"] = string.Join(' ', grant.Scopes), ["jti"] = Guid.NewGuid().ToString(),
+            ["iss"] = issuer,
+            ["sub"] = grant.Account,
+            ["client_id"] = grant.ClientId,
+            ["aud"] = grant.Resource,
+            ["iat"] = now,
+            ["exp"] = now + lifetime,
+            ["scope"] = string.Join(' ', grant.Scopes),
+            ["jti"] = Guid.NewGuid().ToString(),
         };
         var signed = $"{Encoded(header)}.{Encoded(claims)}";
         return $"{signed}.{WebEncoders.Base64UrlEncode(_key.SignData(Encoding.ASCII.GetBytes(signed), HashAlgorithmName.SHA256, DSASignatureFormat.IeeeP1363FixedFieldConcatenation))}";
