@@ -167,7 +167,7 @@ public readonly struct JsonRpcMessage
     };
 
     private static JsonRpcFault FaultOf(JsonException exception, ReadOnlySpan<byte> utf8, int maxDepth) => JsonDepth.Exceeds(utf8, maxDepth)
-        ? new(JsonRpcErrorCode.InvalidRequest, $"Invalid request: nested deeper than {maxDepth} levels", default)
+        ? new(JsonRpcErrorCode.InvalidRequest, $"Invalid request: nested deeper than {maxDepth} levels{(maxDepth < MaxDepth ? " (--max-json-depth)" : "")}", default)
         : new(JsonRpcErrorCode.ParseError, $"Parse error: not valid JSON (byte {exception.BytePositionInLine})", default);
 
     private static ReadOnlySpan<byte> Unescaped(ReadOnlySpan<byte> quoted)
