@@ -182,7 +182,10 @@ internal sealed partial class HttpHost : IAsyncDisposable
         foreach (var address in Addresses)
         {
             LogListening(logger, "streamable-http", address + settings.Endpoint.StreamableHttpPath);
-            LogListening(logger, "sse", address + settings.Endpoint.SsePath);
+            if (settings.Endpoint.SessionMode != SessionMode.Stateless)
+            {
+                LogListening(logger, "sse", address + settings.Endpoint.SsePath);
+            }
         }
 
         if (settings.Access.Authentication is null && !AccessOptions.IsLoopback(settings.Host))

@@ -56,6 +56,9 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Ends the sessions while the client still reads.</summary>
     public ValueTask DisposeWithoutClientAsync() => _endpoint!.DisposeAsync();
 
+    /// <summary>Lets what is in flight be answered, and refuses what is new.</summary>
+    public Task DrainAsync(TimeSpan timeout) => _endpoint!.DrainAsync(timeout);
+
     public async ValueTask DisposeAsync()
     {
         Client.Dispose();

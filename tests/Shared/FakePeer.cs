@@ -16,6 +16,9 @@ internal sealed class FakePeer : IConnection
 
     public bool HasRequestStreams { get; init; }
 
+    /// <summary>Completes when it is known to be gone; never, unless the test says so.</summary>
+    public Task Gone { get; set; } = new TaskCompletionSource().Task;
+
     public bool IsDisposed { get; private set; }
 
     /// <summary>Whether sending to it fails, as to a peer that is gone.</summary>

@@ -77,6 +77,15 @@ internal sealed class StreamableHttpSession : IConnection
             return await AnswerAsync(message);
         }
 
+        var withdrawn = message.CancelledRequest();
+        if (!withdrawn.IsNone)
+        {
+            lock (_gate)
+            {
+                _unheard.RemoveAll(question => question.Id == withdrawn);
+            }
+        }
+
         if (Find(related) is { } stream)
         {
             NoteUnheard(message, stream);
@@ -127,6 +136,11 @@ internal sealed class StreamableHttpSession : IConnection
         var requests = messages.Where(message => message.Kind == JsonRpcMessageKind.Request).Select(message => message.Id.Detach()).ToList();
         if (requests.Count == 0)
         {
+            lock (_gate)
+            {
+                _lastActivity = _time.GetTimestamp();
+            }
+
             await DeliverAsync(messages);
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             return;

@@ -30,7 +30,14 @@ internal sealed class SessionlessExchange : IConnection
         await _stream.AttachAsync(_response);
         foreach (var request in _requests)
         {
-            await receiver.ReceiveAsync(request, default, cancellationToken);
+            if (SessionlessRequests.LocalAnswer(request) is { } answer)
+            {
+                await _stream.SendAsync(answer);
+            }
+            else
+            {
+                await receiver.ReceiveAsync(request, default, cancellationToken);
+            }
         }
 
         await Task.WhenAny(_response.Completed, _closed.Task);

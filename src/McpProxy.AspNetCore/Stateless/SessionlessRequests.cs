@@ -28,7 +28,7 @@ internal sealed class SessionlessRequests(Serving serving)
 
         if (requests.Count == 1 && LocalAnswer(requests[0]) is { } answer)
         {
-            await HttpReply.JsonAsync(context, 200, answer);
+            await HttpReply.JsonAsync(context, 200, answer.Utf8);
             return;
         }
 
@@ -53,16 +53,17 @@ internal sealed class SessionlessRequests(Serving serving)
         }
     }
 
-    private static ReadOnlyMemory<byte>? LocalAnswer(in JsonRpcMessage request)
+    /// <summary>The answer to a request that means nothing without a session; null for one that is the server's to answer.</summary>
+    public static JsonRpcMessage? LocalAnswer(in JsonRpcMessage request)
     {
         if (request.Is("logging/setLevel"u8))
         {
             // A level that lasted would be everybody's; the default one serves.
-            return (byte[])[.. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. request.Id.Utf8Text.Span, .. ",\"result\":{}}"u8];
+            return JsonSplice.Reparse((byte[])[.. "{\"jsonrpc\":\"2.0\",\"id\":"u8, .. request.Id.Utf8Text.Span, .. ",\"result\":{}}"u8]);
         }
 
         return request.Is("resources/subscribe"u8) || request.Is("resources/unsubscribe"u8)
-            ? JsonRpcWriter.ErrorUtf8(request.Id, JsonRpcErrorCode.MethodNotFound, "Method not found: without a session nobody could be told of a change (--stateless)")
+            ? JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.MethodNotFound, "Method not found: without a session nobody could be told of a change (--stateless)")
             : null;
     }
 

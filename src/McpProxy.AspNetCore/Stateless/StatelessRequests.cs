@@ -1,25 +1,14 @@
 using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
+using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
-using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.AspNetCore.Stateless;
 
 /// <summary>Answers requests of the modern era, each of which stands for itself (MCP 2026-07-28, "Streamable HTTP").</summary>
-internal sealed class StatelessRequests
+internal sealed class StatelessRequests(Serving serving)
 {
-    private readonly Serving _serving;
-    private readonly ToolHeaderCatalog _tools;
-    private readonly StatelessValidator _validator;
-
-    public StatelessRequests(Serving serving)
-    {
-        _serving = serving;
-        _tools = new(serving.Logger);
-        _validator = new(serving.Upstreams.Common.Requests, _tools, serving.Time);
-    }
-
     /// <summary>Answers the messages of a POST.</summary>
     public async Task AnswerAsync(HttpContext context, List<JsonRpcMessage> messages, Accepted accepts)
     {
@@ -37,30 +26,43 @@ internal sealed class StatelessRequests
             return;
         }
 
-        if (await _validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
-        {
-            await HttpReply.JsonAsync(context, 400, JsonRpcWriter.ErrorUtf8(message.Id, problem.Code, problem.Message, problem.Data));
-            return;
-        }
-
-        if (await _serving.EnterAsync(context, message.Id) is not { } upstream)
+        if (await serving.EnterAsync(context, message.Id) is not { } upstream)
         {
             return;
         }
 
-        using var scope = _serving.Logger.BeginScope(new LogScope(null, message));
-        var response = new EventStream(context, _serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
-        _serving.OpenStreams.Add(response);
         try
         {
-            var relay = _serving.NewRelay(new StatelessExchange(message, response, _tools), upstream.Requests.Connect());
-            await _serving.RunAsync(relay, message.Is("subscriptions/listen"u8) ? null : _serving.Limiter.OwnerOf(context));
+            // Of the server that this client uses: with another environment it may have other tools.
+            var validator = new StatelessValidator(upstream.Requests, upstream.Tools, serving.Time);
+            if (await validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
+            {
+                await HttpReply.JsonAsync(context, 400, JsonRpcWriter.ErrorUtf8(message.Id, problem.Code, problem.Message, problem.Data));
+                return;
+            }
+
+            await RelayAsync(context, message, accepts, upstream);
         }
         finally
         {
-            _serving.OpenStreams.Remove(response);
-            await response.DisposeAsync();
             upstream.Leave();
+        }
+    }
+
+    private async Task RelayAsync(HttpContext context, JsonRpcMessage message, Accepted accepts, ServedUpstream upstream)
+    {
+        using var scope = serving.Logger.BeginScope(new LogScope(null, message));
+        var response = new EventStream(context, serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
+        serving.OpenStreams.Add(response);
+        try
+        {
+            var relay = serving.NewRelay(new StatelessExchange(message, response, upstream.Tools), upstream.Requests.Connect());
+            await serving.RunAsync(relay, message.Is("subscriptions/listen"u8) ? null : serving.Limiter.OwnerOf(context));
+        }
+        finally
+        {
+            serving.OpenStreams.Remove(response);
+            await response.DisposeAsync();
         }
     }
 }

@@ -2,6 +2,7 @@ using McpProxy.Relay.Restarting;
 using McpProxy.Relay.Sharing;
 using McpProxy.Transports;
 using McpProxy.Transports.Stdio;
+using McpProxy.Transports.StreamableHttp;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.AspNetCore.Upstreams;
@@ -34,6 +35,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
         _time = time;
         _logger = logger;
         _lastUse = time.GetTimestamp();
+        Tools = new(logger);
         if (upstream.StartsServer)
         {
             _warm = warm > 0 ? new(upstream, warm, logger) : null;
@@ -56,6 +58,9 @@ internal sealed class ServedUpstream : IAsyncDisposable
 
     /// <summary>For requests of the modern era.</summary>
     public IUpstream Requests { get; }
+
+    /// <summary>What its tools want mirrored in headers, as far as it is known.</summary>
+    public ToolHeaderCatalog Tools { get; }
 
     /// <summary>Connects a request of the legacy era that has no session.</summary>
     public IConnection ConnectWithoutSession(string protocolVersion)

@@ -39,9 +39,6 @@ internal sealed class ServedUpstreams : IAsyncDisposable
         _common = new(upstream, options, options.WarmServers, died, time, logger);
     }
 
-    /// <summary>The server for clients that bring no variables.</summary>
-    public ServedUpstream Common => _common;
-
     /// <summary>The server for a client, which leaves it again when it is done.</summary>
     /// <returns>Null, with the reason, when there cannot be one.</returns>
     public ServedUpstream? Enter(HttpRequest request, out string? problem)

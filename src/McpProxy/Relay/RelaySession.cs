@@ -173,14 +173,15 @@ public sealed partial class RelaySession
 
         operation.End(RequestOutcome.TimedOut);
         LogTimedOut(id, _options.RequestTimeout!.Value.TotalSeconds);
-        if (!isInitialize)
-        {
-            await _upstream.SendAsync(JsonRpcWriter.Cancelled(id, "the request took too long"), default, CancellationToken.None);
-        }
 
+        // Begun first, so that it cannot hit a later request with this id; awaited last, since a server that is stuck may not read it.
+        var cancelling = isInitialize
+            ? Task.FromResult(true)
+            : _upstream.SendAsync(JsonRpcWriter.Cancelled(id, "the request took too long"), default, CancellationToken.None).AsTask();
         await _downstream.SendAsync(
             JsonRpcWriter.Error(id, JsonRpcErrorCode.RequestTimeout, "Request timed out: the server took longer than the proxy allows (--request-timeout)"), id, CancellationToken.None);
         _fromClient.Settle(removed);
+        await cancelling;
     }
 
     /// <summary>The result with which a server ends a subscription that the client did not cancel (MCP 2026-07-28, "Graceful Closure").</summary>
@@ -289,6 +290,8 @@ public sealed partial class RelaySession
                 var cancelled = message.CancelledRequest();
                 if (!cancelled.IsNone)
                 {
+                    // The clock of the request that the question was about stood still.
+                    related = related.IsNone ? _fromServer.CauseOf(cancelled) : related;
                     _fromServer.Remove(cancelled);
                 }
 

@@ -20,6 +20,7 @@ internal sealed partial class RestartingConnection : IConnection
     private readonly CancellationTokenSource _closing = new();
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<IMessageReceiver> _receiver = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly HashSet<JsonRpcId> _waiting = [];
     private Incarnation? _current;
     private Task<Incarnation?>? _starting;
     private Task _running = Task.CompletedTask;
@@ -55,29 +56,27 @@ internal sealed partial class RestartingConnection : IConnection
     public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         Incarnation? incarnation;
+        bool isReady;
         lock (_gate)
         {
-            incarnation = _starting is null ? _current : null;
+            incarnation = _current;
+            isReady = incarnation is not null && _starting is null;
         }
 
-        if (incarnation is null)
+        if (!isReady && message.Kind == JsonRpcMessageKind.Request)
         {
-            if (message.Kind != JsonRpcMessageKind.Request)
-            {
-                // What is said to a server that is dead: the next one hears it from the replay if it matters.
-                _replay.Observe(message);
-                return false;
-            }
-
-            incarnation = await StartAgainAsync(message.Is("initialize"u8)).WaitAsync(cancellationToken);
-            if (incarnation is null)
-            {
-                return false;
-            }
+            return await SendToNextAsync(message, related, cancellationToken);
         }
 
         _replay.Observe(message);
-        return await incarnation.Connection.SendAsync(message, related, cancellationToken);
+        if (isReady)
+        {
+            return await incarnation!.Connection.SendAsync(message, related, cancellationToken);
+        }
+
+        // What else is said to a server that is dead, the next one hears from the replay if it matters; but it may ask while it is being introduced.
+        Withdraw(message.CancelledRequest());
+        return message.Kind == JsonRpcMessageKind.Response && incarnation is not null && await incarnation.Connection.SendAsync(message, related, cancellationToken);
     }
 
     public void EndOfInput()
@@ -118,10 +117,48 @@ internal sealed partial class RestartingConnection : IConnection
         _closing.Dispose();
     }
 
+    /// <summary>Sends a request to the server that takes the place of the dead one.</summary>
+    private async ValueTask<bool> SendToNextAsync(JsonRpcMessage request, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        var id = request.Id.Detach();
+        lock (_gate)
+        {
+            _waiting.Add(id);
+        }
+
+        var incarnation = await StartAgainAsync(request.Is("initialize"u8)).WaitAsync(cancellationToken);
+        if (!Withdraw(id))
+        {
+            // Given up in the meantime: the new server need not begin with it.
+            return true;
+        }
+
+        if (incarnation is null)
+        {
+            return false;
+        }
+
+        _replay.Observe(request);
+        return await incarnation.Connection.SendAsync(request, related, cancellationToken);
+    }
+
+    private bool Withdraw(JsonRpcId waiting)
+    {
+        lock (_gate)
+        {
+            return !waiting.IsNone && _waiting.Remove(waiting);
+        }
+    }
+
     private Task<Incarnation?> StartAgainAsync(bool isIntroduction)
     {
         lock (_gate)
         {
+            if (_closing.IsCancellationRequested)
+            {
+                return Task.FromResult<Incarnation?>(null);
+            }
+
             if (_starting is null && _current is { } current)
             {
                 return Task.FromResult<Incarnation?>(current);
@@ -242,6 +279,13 @@ internal sealed partial class RestartingConnection : IConnection
         }
 
         incarnation.Die(end.Detail);
+        var isUnasked = !_closing.IsCancellationRequested;
+        if (isUnasked)
+        {
+            LogDied(_upstream.Name, end.Detail);
+            _died(end);
+        }
+
         lock (_gate)
         {
             if (_current == incarnation)
@@ -251,10 +295,9 @@ internal sealed partial class RestartingConnection : IConnection
             }
         }
 
-        if (!_closing.IsCancellationRequested)
+        if (isUnasked)
         {
-            LogDied(_upstream.Name, end.Detail);
-            _died(end);
+            // Nothing in between: a request that comes from now on waits for the next server, and one that is answered here must not be begun there.
             await receiver.AbandonedAsync(end.Detail, CancellationToken.None);
         }
 

@@ -277,9 +277,14 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
 
     private bool Notify(in JsonRpcMessage message, JsonRpcId related)
     {
-        var token = message.ProgressToken();
-        if (message.Is("notifications/progress"u8) && Routes.Find(token) is { Lane: { } inProgress } asked && !asked.ProgressToken.IsNone)
+        if (message.Is("notifications/progress"u8))
         {
+            if (Routes.Find(message.ProgressToken()) is not { Lane: { } inProgress } asked || asked.ProgressToken.IsNone)
+            {
+                // It comes too late. Whoever else is calling may well have a request of his own under this number.
+                return false;
+            }
+
             var range = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "progressToken"u8));
             inProgress.Deliver(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, asked.ProgressToken.Utf8Text))), asked.Id);
             return true;
@@ -329,7 +334,10 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
 
     private void Abandon(string reason)
     {
-        _sessions?.ServerIsGone();
+        if (!_closing.IsCancellationRequested)
+        {
+            _sessions?.ServerIsGone(reason);
+        }
 
         // When it is this side that closes, the sessions end by themselves, each in its own way; but who asks on the proxy's account has no session.
         foreach (var route in Routes.RemoveAll().Where(route => route.Lane is null || !_closing.IsCancellationRequested))

@@ -67,11 +67,14 @@ internal sealed class SharedQuestions
     }
 
     /// <summary>The server that asked is gone.</summary>
-    public void Clear()
+    /// <returns>What nobody waits for any more, and who was asked it.</returns>
+    public List<(JsonRpcId Id, SharedLane Lane)> Clear()
     {
         lock (_gate)
         {
+            List<(JsonRpcId, SharedLane)> all = [.. _asked.Select(entry => (entry.Key, entry.Value.Lane))];
             _asked.Clear();
+            return all;
         }
     }
 

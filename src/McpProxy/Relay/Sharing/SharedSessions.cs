@@ -128,6 +128,12 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
             return JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already");
         }
 
+        if (lane.IsOver && _questions.TryTake(lane, request.Id))
+        {
+            // It has left while it was being looked up, and takes nothing back any more.
+            return JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.UpstreamUnavailable, "the client is gone");
+        }
+
         NoteName(lane, JsonMembers.Find(request.Params, "elicitationId"u8));
         lane.Deliver(request, call);
         return null;
@@ -192,8 +198,14 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
         }
     }
 
-    /// <summary>The server that was asking is gone, and another takes its place.</summary>
-    public void ServerIsGone() => _questions.Clear();
+    /// <summary>The server that was asking is gone, and another takes its place: who was asked need not answer, and can be asked under the same id.</summary>
+    public void ServerIsGone(string reason)
+    {
+        foreach (var (id, lane) in _questions.Clear())
+        {
+            lane.Deliver(JsonRpcWriter.Cancelled(id, reason), default);
+        }
+    }
 
     /// <summary>Takes back what a client has asked of the server for itself.</summary>
     /// <returns>What to tell the server.</returns>

@@ -16,6 +16,7 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
     private readonly Lock _gate = new();
     private readonly Queue<IConnection> _spares = new();
     private Task _filling;
+    private bool _isFilling = true;
     private bool _closed;
 
     /// <summary>Starts the first spares.</summary>
@@ -44,8 +45,9 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
                 Discard(spare);
             }
 
-            if (!_closed && _filling.IsCompleted)
+            if (!_closed && !_isFilling)
             {
+                _isFilling = true;
                 using (ExecutionContext.SuppressFlow())
                 {
                     _filling = Task.Run(Fill);
@@ -59,13 +61,22 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
+        Task filling;
         lock (_gate)
         {
             _closed = true;
+            filling = _filling;
         }
 
-        await _filling;
-        await Task.WhenAll(_spares.Select(spare => spare.DisposeAsync().AsTask()));
+        await filling;
+        List<IConnection> spares;
+        lock (_gate)
+        {
+            spares = [.. _spares];
+            _spares.Clear();
+        }
+
+        await Task.WhenAll(spares.Select(spare => spare.DisposeAsync().AsTask()));
     }
 
     private void Fill()
@@ -76,6 +87,8 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
             {
                 if (_closed || _spares.Count >= _count)
                 {
+                    // Said under the lock: who takes a spare from now on has it replaced.
+                    _isFilling = false;
                     return;
                 }
             }
@@ -85,6 +98,11 @@ public sealed partial class WarmUpstream : IUpstream, IAsyncDisposable
             {
                 // The session that comes next is told why.
                 Discard(spare);
+                lock (_gate)
+                {
+                    _isFilling = false;
+                }
+
                 return;
             }
 
