@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Security.Claims;
 using System.Security.Cryptography;
 using System.Text;
@@ -7,7 +8,7 @@ namespace McpProxy.AspNetCore.Access;
 /// <summary>Keys that were handed out beforehand. How long a check takes tells nothing: what is compared is hashes, in constant time, and all of them.</summary>
 internal sealed class ApiKeyScheme(IEnumerable<ApiKey> keys) : IAccessScheme
 {
-    private const int MaxOnStack = 512;
+    private const int MaxOnStack = 2048;
 
     // A client is known by a part of its key's hash: the same after a restart and on every replica, and nothing to come in with.
     private readonly (byte[] Hash, AccessDecision Decision)[] _keys = [.. keys.Select(key => (key.Hash, AccessDecision.Admitted(UserOf(key))))];
@@ -20,10 +21,14 @@ internal sealed class ApiKeyScheme(IEnumerable<ApiKey> keys) : IAccessScheme
 
     private AccessDecision Decide(ReadOnlySpan<char> key)
     {
-        var length = Encoding.UTF8.GetMaxByteCount(key.Length);
-        var bytes = length <= MaxOnStack ? stackalloc byte[MaxOnStack] : new byte[length];
+        var bytes = key.Length <= MaxOnStack ? stackalloc byte[MaxOnStack] : new byte[key.Length];
+        if (Ascii.FromUtf16(key, bytes, out var length) != OperationStatus.Done)
+        {
+            return _unknown;
+        }
+
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(bytes[..Encoding.UTF8.GetBytes(key, bytes)], hash);
+        SHA256.HashData(bytes[..length], hash);
         var decision = _unknown;
         foreach (var (known, admitted) in _keys)
         {

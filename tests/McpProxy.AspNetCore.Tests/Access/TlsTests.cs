@@ -203,6 +203,8 @@ public sealed class TlsTests : IDisposable
         await Should.ThrowAsync<HttpRequestException>(() => client.PostAsync(new Uri(server.Url, "/mcp").AbsoluteUri, Http.Initialize));
         await Should.ThrowAsync<HttpRequestException>(() => client.GetStringAsync(new Uri(server.Url, "/health")));
         server.LastPrincipal.ShouldBeNull();
+        server.Log.Warnings.ShouldNotBeEmpty();
+        server.Log.Warnings.ShouldAllBe(line => line.StartsWith($"Turned 127.0.0.1 away (client certificate): {(certificate == "none" ? "it has none" : "it is not good for a client here: ")}"));
     }
 
     [Fact]

@@ -1,3 +1,4 @@
+using System.Net;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
@@ -17,6 +18,7 @@ public sealed partial class ServerTls : IDisposable
 
     private readonly TlsFiles _files;
     private readonly ILogger _logger;
+    private readonly FailureLog _failures;
     private readonly ITimer _timer;
     private TlsMaterial _material;
     private byte[] _seen;
@@ -35,6 +37,7 @@ public sealed partial class ServerTls : IDisposable
         _material = TlsMaterial.Read(files);
         _seen = _material.Fingerprint;
         var clock = time ?? TimeProvider.System;
+        _failures = new(clock, _logger);
         if (_material.NotAfter < clock.GetUtcNow().UtcDateTime)
         {
             LogExpired(_files.CertificateFile, _material.NotAfter);
@@ -46,7 +49,14 @@ public sealed partial class ServerTls : IDisposable
     /// <summary>Serves TLS where a server listens.</summary>
     /// <param name="listen">The address; the server must have Kestrel's HTTPS support (<c>UseKestrelHttpsConfiguration</c>).</param>
     public void Use(ListenOptions listen) =>
-        listen.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => new(Volatile.Read(ref _material).Options) });
+        listen.UseHttps(new TlsHandshakeCallbackOptions
+        {
+            OnConnection = context =>
+            {
+                var from = context.Connection.RemoteEndPoint;
+                return new(Volatile.Read(ref _material).For(reason => _failures.Add((from as IPEndPoint)?.Address.ToString() ?? "somebody", "client certificate", reason)));
+            },
+        });
 
     /// <summary>Stops looking at the files.</summary>
     public void Dispose() => _timer.Dispose();

@@ -11,18 +11,19 @@ internal sealed class TlsMaterial
 {
     private const string ClientAuthentication = "1.3.6.1.5.5.7.3.2";
 
-    private TlsMaterial(byte[] fingerprint, SslServerAuthenticationOptions options, X509Certificate2 certificate)
+    private readonly SslStreamCertificateContext _certificate;
+    private readonly X509Certificate2Collection? _authorities;
+
+    private TlsMaterial(byte[] fingerprint, X509Certificate2 certificate, X509Certificate2Collection chain, X509Certificate2Collection? authorities)
     {
         Fingerprint = fingerprint;
-        Options = options;
         NotAfter = certificate.NotAfter.ToUniversalTime();
+        _certificate = SslStreamCertificateContext.Create(certificate, chain, offline: true);
+        _authorities = authorities;
     }
 
     /// <summary>The hash of all files.</summary>
     public byte[] Fingerprint { get; }
-
-    /// <summary>How connections are made.</summary>
-    public SslServerAuthenticationOptions Options { get; }
 
     /// <summary>When the certificate expires.</summary>
     public DateTime NotAfter { get; }
@@ -53,24 +54,39 @@ internal sealed class TlsMaterial
         // Before the rest: if a file changes in between, the next look at the fingerprint sees it.
         var fingerprint = FingerprintOf(files);
         var (certificate, chain) = ReadCertificate(files);
+        return new(fingerprint, certificate, chain, files.ClientAuthorityFile is { } file ? ReadAuthorities(file) : null);
+    }
+
+    /// <summary>How a connection is made.</summary>
+    /// <param name="refused">Told why a client's certificate is refused.</param>
+    public SslServerAuthenticationOptions For(Action<string> refused)
+    {
         var options = new SslServerAuthenticationOptions
         {
-            ServerCertificateContext = SslStreamCertificateContext.Create(certificate, chain, offline: true),
+            ServerCertificateContext = _certificate,
             EnabledSslProtocols = SslProtocols.Tls12 | SslProtocols.Tls13,
             CertificateRevocationCheckMode = X509RevocationMode.NoCheck,
             AllowRenegotiation = false,
         };
-        if (files.ClientAuthorityFile is { } file)
+        if (_authorities is { } authorities)
         {
-            var authorities = ReadAuthorities(file);
             options.ClientCertificateRequired = true;
 
             // A resumed connection would go by what was checked before the authorities changed.
             options.AllowTlsResume = false;
-            options.RemoteCertificateValidationCallback = (_, presented, built, _) => IsClient(presented, built, authorities);
+            options.RemoteCertificateValidationCallback = (_, presented, built, _) =>
+            {
+                var problem = Problem(presented, built, authorities);
+                if (problem is not null)
+                {
+                    refused(problem);
+                }
+
+                return problem is null;
+            };
         }
 
-        return new(fingerprint, options, certificate);
+        return options;
     }
 
     private static (X509Certificate2 Certificate, X509Certificate2Collection Chain) ReadCertificate(TlsFiles files)
@@ -130,12 +146,12 @@ internal sealed class TlsMaterial
         }
     }
 
-    /// <summary>Whether a certificate is a client's, by these authorities and no others.</summary>
-    private static bool IsClient(X509Certificate? presented, X509Chain? built, X509Certificate2Collection authorities)
+    /// <summary>Why a certificate is none of a client, by these authorities and no others; null when it is one.</summary>
+    private static string? Problem(X509Certificate? presented, X509Chain? built, X509Certificate2Collection authorities)
     {
         if (presented is null)
         {
-            return false;
+            return "it has none";
         }
 
         using var chain = new X509Chain();
@@ -151,6 +167,6 @@ internal sealed class TlsMaterial
         }
 
         using var certificate = new X509Certificate2(presented);
-        return chain.Build(certificate);
+        return chain.Build(certificate) ? null : $"it is not good for a client here: {string.Join(", ", chain.ChainStatus.Select(status => status.Status).Distinct())}";
     }
 }
