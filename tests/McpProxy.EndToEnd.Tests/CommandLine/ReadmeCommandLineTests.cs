@@ -80,6 +80,8 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         { "mcp-proxy --port=8080 --allow-origin '*' --no-stateless --no-pass-environment -- uvx mcp-server-fetch", "uvx mcp-server-fetch" },
         { "mcp-proxy --port=8080 --cwd /tmp --env FOO BAR -- uvx mcp-server-fetch", "uvx mcp-server-fetch" },
 
+        { "mcp-proxy --port=8080 --stateless uvx mcp-server-fetch", "uvx mcp-server-fetch" },
+
         // supergateway
         { "supergateway --stdio 'npx -y @modelcontextprotocol/server-filesystem ./my-folder' --port 8000 --baseUrl http://localhost:8000 --ssePath /sse --messagePath /message", "npx -y @modelcontextprotocol/server-filesystem ./my-folder" },
         { "supergateway --stdio 'npx -y @modelcontextprotocol/server-filesystem ./my-folder' --outputTransport streamableHttp --port 8000", "npx -y @modelcontextprotocol/server-filesystem ./my-folder" },
@@ -94,6 +96,7 @@ public sealed class ReadmeCommandLineTests(ITestOutputHelper output, FakeCommand
         { "mcp-proxy --port 8080 --shell tsx server.js", "tsx server.js" },
         { "mcp-proxy --port 8080 --server stream --streamEndpoint /other --debug -- tsx server.js --watch", "tsx server.js --watch" },
         { "mcp-proxy --port 8080 --connectionTimeout 60000 --gracefulShutdownTimeout 5000 --eventStore --eventStoreMaxEvents 1000 --maxBodySize 10485760 tsx server.js", "tsx server.js" },
+        { "mcp-proxy --port 8080 --requestTimeout 60000 --stateless tsx server.js", "tsx server.js" },
     };
 
     public override ValueTask InitializeAsync()

@@ -19,7 +19,6 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
         // Refused options say why.
         { ["--port", "0", "--tunnel", "--", "cat"], "third party" },
         { ["--port", "0", "--tunnelSubdomain", "x", "--", "cat"], "--tunnelSubdomain is refused" },
-        { ["--port", "0", "--stateless", "--", "cat"], "leave the option out" },
         { ["--stdio", "cat", "--outputTransport", "ws"], "WebSocket" },
         { ["-http-headers", "K1:V1", Url], "--header" },
         { ["--disable-cookies", Url], "--disable-cookies is refused" },
@@ -63,6 +62,30 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
         { ["--path", "mcp", "--port", "0", "--", "cat"], "--path" },
         { ["http://user:secret@127.0.0.1:9/mcp"], "user name or password" },
         { ["--stdio", "sh -c 'unclosed"], "quote" },
+
+        // How sessions and children belong together.
+        { ["--child", "shared", "--", "cat"], "--child is for serving HTTP: it needs --port" },
+        { ["--stateless", "--", "cat"], "--stateless is for serving HTTP: it needs --port" },
+        { ["--warm", "1", "--", "cat"], "--warm is for serving HTTP: it needs --port" },
+        { ["--exit-with-child", "--", "cat"], "--exit-with-child is for serving HTTP: it needs --port" },
+        { ["--port", "0", "--child", "shared", Url], "--child is for a command" },
+        { ["--port", "0", "--warm", "1", Url], "--warm is for a command" },
+        { ["--port", "0", "--header-to-env", "A=B", Url], "--header-to-env is for a command" },
+        { ["--port", "0", "--stateless", "--child", "shared", "--", "cat"], "give one of them" },
+        { ["--port", "0", "--child", "several", "--", "cat"], "several" },
+        { ["--port", "0", "--warm", "many", "--", "cat"], "--warm" },
+        { ["--port", "0", "--warm", "-1", "--", "cat"], "--warm" },
+        { ["--port", "0", "--stateless", "--stateless-servers", "0", "--", "cat"], "--stateless-servers" },
+        { ["--port", "0", "--header-to-env", "X-User", "--", "cat"], "--header-to-env takes HEADER=NAME" },
+        { ["--port", "0", "--header-to-env", "=USER", "--", "cat"], "--header-to-env takes HEADER=NAME" },
+        { ["--port", "0", "--header-to-env", "X-User=", "--", "cat"], "--header-to-env takes HEADER=NAME" },
+        { ["--port", "0", "--header-to-env", "X User=USER", "--", "cat"], "--header-to-env takes HEADER=NAME" },
+        { ["--port", "0", "--header-to-env", "X-User=A=B", "--", "cat"], "--header-to-env takes HEADER=NAME" },
+        { ["--port", "0", "--header-to-env", "X-User=A", "--header-to-env", "x-user=B", "--", "cat"], "twice" },
+        { ["--port", "0", "--header-to-env", "X-User=A", "--header-to-env", "X-Other=A", "--", "cat"], "twice" },
+        { ["--request-timeout-max", "5", "--", "cat"], "needs --request-timeout" },
+        { ["--request-timeout", "10", "--request-timeout-max", "5", "--", "cat"], "must not be shorter" },
+        { ["--request-timeout", "-1", "--", "cat"], "--request-timeout" },
     };
 
     /// <summary>What other programs can do and this one cannot yet. A line that comes to work belongs to <see cref="ReadmeCommandLineTests"/> then.</summary>

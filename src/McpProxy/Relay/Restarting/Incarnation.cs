@@ -9,6 +9,8 @@ internal sealed class Incarnation(IConnection connection)
 {
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, TaskCompletionSource<JsonRpcMessage?>> _asked = [];
+    private readonly HashSet<JsonRpcId> _requests = [];
+    private readonly HashSet<JsonRpcId> _questions = [];
     private volatile string? _endDetail;
     private int _lastId;
 
@@ -39,21 +41,57 @@ internal sealed class Incarnation(IConnection connection)
         return await connection.SendAsync(JsonSplice.WithId(request, id), default, CancellationToken.None) ? await answer.Task : null;
     }
 
-    /// <summary>Takes the answer to a request of the proxy's own.</summary>
-    /// <returns>False when it answers somebody else's.</returns>
-    public bool TryTakeAnswer(in JsonRpcMessage response)
+    /// <summary>Notes what the client says to this server.</summary>
+    public void Told(in JsonRpcMessage message)
     {
-        TaskCompletionSource<JsonRpcMessage?>? answer;
+        var cancelled = message.CancelledRequest();
         lock (_gate)
         {
-            if (_asked.Count == 0 || !_asked.Remove(response.Id, out answer))
+            _ = message.Kind switch
             {
-                return false;
-            }
+                JsonRpcMessageKind.Request => _requests.Add(message.Id.Detach()),
+                JsonRpcMessageKind.Response => _questions.Remove(message.Id),
+                _ => !cancelled.IsNone && _requests.Remove(cancelled),
+            };
+        }
+    }
+
+    /// <summary>Notes what the server says.</summary>
+    /// <returns>False when it is the answer to a request of the proxy's own, which concerns nobody else.</returns>
+    public bool Says(in JsonRpcMessage message)
+    {
+        TaskCompletionSource<JsonRpcMessage?>? answer = null;
+        var cancelled = message.CancelledRequest();
+        lock (_gate)
+        {
+            _ = message.Kind switch
+            {
+                JsonRpcMessageKind.Request => _questions.Add(message.Id.Detach()),
+                JsonRpcMessageKind.Response => _asked.Remove(message.Id, out answer) || _requests.Remove(message.Id),
+                _ => !cancelled.IsNone && _questions.Remove(cancelled),
+            };
         }
 
-        answer.TrySetResult(response.Detach());
-        return true;
+        answer?.TrySetResult(message.Detach());
+        return answer is null;
+    }
+
+    /// <summary>Notes that the server has said something about a request of the client that is no message.</summary>
+    public void Garbled(JsonRpcId request)
+    {
+        lock (_gate)
+        {
+            _requests.Remove(request);
+        }
+    }
+
+    /// <summary>What this life leaves unanswered: the client's requests, and its own questions.</summary>
+    public (List<JsonRpcId> Requests, List<JsonRpcId> Questions) Unfinished()
+    {
+        lock (_gate)
+        {
+            return ([.. _requests], [.. _questions]);
+        }
     }
 
     /// <summary>This life is over: who waits for an answer waits no longer.</summary>

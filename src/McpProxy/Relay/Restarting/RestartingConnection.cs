@@ -24,6 +24,7 @@ internal sealed partial class RestartingConnection : IConnection
     private Incarnation? _current;
     private Task<Incarnation?>? _starting;
     private Task _running = Task.CompletedTask;
+    private volatile string _problem = "the server cannot be started";
     private int _disposed;
 
     public RestartingConnection(IUpstream upstream, Action<ConnectionEnd> died, TimeProvider time, ILogger logger)
@@ -61,6 +62,11 @@ internal sealed partial class RestartingConnection : IConnection
         {
             incarnation = _current;
             isReady = incarnation is not null && _starting is null;
+            if (isReady || message.Kind == JsonRpcMessageKind.Response)
+            {
+                // Together with the look at who lives: what a server was told before it died is answered by its death, and nothing else.
+                incarnation?.Told(message);
+            }
         }
 
         if (!isReady && message.Kind == JsonRpcMessageKind.Request)
@@ -133,14 +139,32 @@ internal sealed partial class RestartingConnection : IConnection
             return true;
         }
 
-        if (incarnation is null)
+        bool isAlive;
+        lock (_gate)
         {
+            isAlive = incarnation is not null && incarnation == _current;
+            if (isAlive)
+            {
+                incarnation!.Told(request);
+            }
+        }
+
+        if (!isAlive)
+        {
+            if (!_closing.IsCancellationRequested)
+            {
+                await FailAsync(await _receiver.Task, id, incarnation?.EndDetail ?? _problem);
+            }
+
             return false;
         }
 
         _replay.Observe(request);
-        return await incarnation.Connection.SendAsync(request, related, cancellationToken);
+        return await incarnation!.Connection.SendAsync(request, related, cancellationToken);
     }
+
+    private static ValueTask FailAsync(IMessageReceiver receiver, JsonRpcId id, string reason) =>
+        receiver.ReceiveAsync(JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, reason), id, CancellationToken.None);
 
     private bool Withdraw(JsonRpcId waiting)
     {
@@ -172,7 +196,7 @@ internal sealed partial class RestartingConnection : IConnection
         }
     }
 
-    /// <summary>Starts the server after its back-off; null, and every waiting request answered, when it cannot be had.</summary>
+    /// <summary>Starts the server after its back-off; null, with the reason kept, when it cannot be had.</summary>
     private async Task<Incarnation?> ReviveAsync(bool isIntroduction)
     {
         // Started under the lock, which is taken again below.
@@ -211,6 +235,7 @@ internal sealed partial class RestartingConnection : IConnection
         }
         finally
         {
+            _problem = problem ?? _problem;
             lock (_gate)
             {
                 _starting = null;
@@ -229,7 +254,6 @@ internal sealed partial class RestartingConnection : IConnection
             await incarnation.Connection.DisposeAsync();
         }
 
-        await receiver.AbandonedAsync(problem, CancellationToken.None);
         return null;
     }
 
@@ -297,11 +321,25 @@ internal sealed partial class RestartingConnection : IConnection
 
         if (isUnasked)
         {
-            // Nothing in between: a request that comes from now on waits for the next server, and one that is answered here must not be begun there.
-            await receiver.AbandonedAsync(end.Detail, CancellationToken.None);
+            await BuryAsync(incarnation, receiver, end.Detail);
         }
 
         await incarnation.Connection.DisposeAsync();
+    }
+
+    /// <summary>Answers what a dead server was asked, and takes back what it has asked; who waits for the next one is not concerned.</summary>
+    private static async Task BuryAsync(Incarnation dead, IMessageReceiver receiver, string reason)
+    {
+        var (requests, questions) = dead.Unfinished();
+        foreach (var id in questions)
+        {
+            await receiver.ReceiveAsync(JsonRpcWriter.Cancelled(id, reason), default, CancellationToken.None);
+        }
+
+        foreach (var id in requests)
+        {
+            await FailAsync(receiver, id, reason);
+        }
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Name} ended; the next request starts it again: {Detail}")]
@@ -326,9 +364,17 @@ internal sealed partial class RestartingConnection : IConnection
     private sealed class Receiver(Incarnation incarnation, IMessageReceiver receiver) : IMessageReceiver
     {
         public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            message.Kind == JsonRpcMessageKind.Response && incarnation.TryTakeAnswer(message) ? ValueTask.CompletedTask : receiver.ReceiveAsync(message, related, cancellationToken);
+            incarnation.Says(message) ? receiver.ReceiveAsync(message, related, cancellationToken) : ValueTask.CompletedTask;
 
-        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => receiver.FaultAsync(fault, cancellationToken);
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
+        {
+            if (fault.IsResponse)
+            {
+                incarnation.Garbled(fault.Id);
+            }
+
+            return receiver.FaultAsync(fault, cancellationToken);
+        }
 
         public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => receiver.AbandonedAsync(reason, cancellationToken);
     }
