@@ -31,7 +31,7 @@ internal static class RequestBody
 
             await HttpReply.ErrorAsync(context, status, default, JsonRpcErrorCode.InvalidRequest, status switch
             {
-                408 => "The request body did not arrive in time (--body-timeout)",
+                408 => "The request body did not arrive in time (--client-body-timeout)",
                 413 => $"The message is longer than {maxSize} bytes (--max-message-size)",
                 _ => "The request body could not be read",
             });

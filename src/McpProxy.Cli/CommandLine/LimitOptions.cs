@@ -27,17 +27,17 @@ internal sealed class LimitOptions
     private readonly Option<int> _maxHeaderCount = Count("--max-header-count", "Headers of one HTTP request", 100, from: 10);
     private readonly Option<int> _maxHeaderSize = Count("--max-header-size", "Bytes of the headers of one HTTP request", 32768, from: 1024, to: MostHeaderBytes);
     private readonly Option<int> _maxConnections = Count("--max-connections", "Connections open at once; 0: no limit", 5000);
-    private readonly Option<double> _headerTimeout = ProxyCommand.Seconds("--header-timeout", "How long the headers of an HTTP request may take to arrive; 0: no limit", 30);
-    private readonly Option<double> _bodyTimeout = ProxyCommand.Seconds("--body-timeout", "How long a body may take before it has to come at 240 bytes a second; 0: no limit", 30);
-    private readonly Option<double> _keepAliveTimeout = new("--keep-alive-timeout")
+    private readonly Option<double> _headerTimeout = ProxyCommand.Seconds("--client-header-timeout", "How long the headers of an HTTP request may take to arrive; 0: no limit", 30);
+    private readonly Option<double> _bodyTimeout = ProxyCommand.Seconds("--client-body-timeout", "How long a body may take before it has to come at 240 bytes a second; 0: no limit", 30);
+    private readonly Option<double> _keepAliveTimeout = new("--idle-connection-timeout")
     {
         HelpName = "SECONDS",
         Description = "How long a connection without a request stays open; 0: no limit",
         DefaultValueFactory = _ => 130,
         CustomParser = result => ProxyCommand.Parsed(
             result,
-            "--keep-alive-timeout",
-            "a number of seconds up to 3600 (--keepAliveTimeout takes milliseconds)",
+            "--idle-connection-timeout",
+            "a number of seconds up to 3600",
             double.TryParse(ProxyCommand.Word(result), NumberStyles.Float, CultureInfo.InvariantCulture, out var seconds) && seconds is >= 0 and <= 3600,
             seconds),
     };

@@ -35,7 +35,7 @@ internal static class OptionTable
         Ours("--no-auth", 0), Ours("--tls-cert", 1), Ours("--tls-key", 1), Ours("--tls-key-password", 1), Ours("--tls-client-ca", 1),
         Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
         Ours("--max-requests-per-session", 1), Ours("--max-requests-per-client", 1), Ours("--rate-limit", 1), Ours("--rate-burst", 1), Ours("--max-json-depth", 1),
-        Ours("--max-header-count", 1), Ours("--max-header-size", 1), Ours("--max-connections", 1), Ours("--header-timeout", 1), Ours("--body-timeout", 1), Ours("--keep-alive-timeout", 1),
+        Ours("--max-header-count", 1), Ours("--max-header-size", 1), Ours("--max-connections", 1), Ours("--client-header-timeout", 1), Ours("--client-body-timeout", 1), Ours("--idle-connection-timeout", 1),
         Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
         Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
         Pair("-H", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)),
@@ -55,7 +55,7 @@ internal static class OptionTable
         Alias("-insecure", "--insecure", 0),
 
         // mcp-remote
-        Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1),
+        Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
 
         // supergateway
         new("--stdio", 1) { Rewrite = values => [NormalizedCommandLine.StdioMarker, values[0]] },
@@ -86,7 +86,7 @@ internal static class OptionTable
         .. Both("--corsAddAllowedHeader", "--cors-add-allowed-header", name => Nothing(name, 1)),
         Milliseconds("--requestTimeout", "--request-timeout"),
         .. Both("--connectionTimeout", "--connection-timeout", name => Milliseconds(name, "--connect-timeout")),
-        Milliseconds("--keepAliveTimeout", "--keep-alive-timeout"),
+        .. Both("--keepAliveTimeout", "--keep-alive-timeout", name => Milliseconds(name, "--idle-connection-timeout")),
         .. Both("--gracefulShutdownTimeout", "--graceful-shutdown-timeout", name => Milliseconds(name, "--drain-timeout")),
         .. Both("--eventStore", "--event-store", name => Nothing(name)),
         .. Both("--eventStoreMaxEvents", "--event-store-max-events", name => Alias(name, "--replay-max-events")),

@@ -324,7 +324,7 @@ internal sealed class ProxyCommand
             SsePath = Rooted("--sse-path", parsed.GetValue(_ssePath)!),
             MessagesPath = Rooted("--messages-path", parsed.GetValue(_messagesPath)!),
             BaseUrl = baseUrl,
-            AllowedHosts = parsed.GetValue(_allowHost) ?? [],
+            AllowedHosts = AllowedHosts(parsed),
             AllowedOrigins = parsed.GetValue(_allowOrigin) ?? [],
             MaxMessageSize = maxMessageSize,
             MaxSessions = parsed.GetValue(_maxSessions),
@@ -343,6 +343,13 @@ internal sealed class ProxyCommand
             HealthPaths = [.. defaults.HealthPaths, .. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path)).Except(defaults.HealthPaths, StringComparer.OrdinalIgnoreCase)],
             MetricsPath = NullIfEmpty(parsed.GetValue(_metricsPath)) is { } path ? Rooted("--metrics-path", path) : null,
         };
+    }
+
+    /// <summary>The names that were given, and the name to serve on: no page can make that mean something else.</summary>
+    private string[] AllowedHosts(ParseResult parsed)
+    {
+        var named = parsed.GetValue(_allowHost) ?? [];
+        return parsed.GetValue(_host) is { } host && Uri.CheckHostName(host) == UriHostNameType.Dns ? [.. named, host] : named;
     }
 
     private LogSettings LogOf(ParseResult parsed) => new(LevelOf(parsed), parsed.GetValue(_logFormat) == "json");

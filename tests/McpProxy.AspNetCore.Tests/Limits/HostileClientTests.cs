@@ -39,7 +39,7 @@ public sealed class HostileClientTests
         answer.ShouldStartWith(status.Length == 0 ? "" : $"HTTP/1.1 {status}");
         if (written.Contains("Content-Type", StringComparison.Ordinal))
         {
-            answer.ShouldContain("--body-timeout");
+            answer.ShouldContain("--client-body-timeout");
             answer.ShouldContain("\"jsonrpc\":\"2.0\"");
         }
 

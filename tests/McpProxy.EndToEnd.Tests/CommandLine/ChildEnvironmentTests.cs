@@ -6,7 +6,8 @@ namespace McpProxy.EndToEnd.Tests.CommandLine;
 /// <summary>What a command gets to see of the world.</summary>
 public sealed class ChildEnvironmentTests(ITestOutputHelper output) : EndToEndTest(output)
 {
-    private const string Secret = "MCP_PROXY_TEST_SECRET";
+    private const string OwnSecret = "MCP_PROXY_CLIENT_SECRET";
+    private const string Secret = "SOMEBODYS_SECRET";
 
     [Theory]
     [InlineData("-e", "KEY", "some value")]
@@ -29,6 +30,10 @@ public sealed class ChildEnvironmentTests(ITestOutputHelper output) : EndToEndTe
     [Fact]
     public async Task Everything_is_passed_when_asked_for() =>
         (await AskAsync(["--pass-environment"], "environment", new { name = Secret })).ShouldBe("=keep");
+
+    [Fact]
+    public async Task What_is_meant_for_the_proxy_is_not_passed_even_then() =>
+        (await AskAsync(["--pass-environment"], "environment", new { name = OwnSecret })).ShouldBe("unset");
 
     [Fact]
     public async Task Path_is_always_passed() =>
@@ -64,7 +69,7 @@ public sealed class ChildEnvironmentTests(ITestOutputHelper output) : EndToEndTe
 
     private async Task<string> AskAsync(string[] words, string tool, object? arguments)
     {
-        var proxy = Own(Proxy.Start([.. words, .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)], new Dictionary<string, string?>(StringComparer.Ordinal) { [Secret] = "keep" }));
+        var proxy = Own(Proxy.Start([.. words, .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)], new Dictionary<string, string?>(StringComparer.Ordinal) { [Secret] = "keep", [OwnSecret] = "keep" }));
         await proxy.SendAsync(Messages.Initialize(1), Messages.Initialized, Messages.Call(2, tool, arguments));
         return (await proxy.AnswerAsync(2))["result"]!["content"]![0]!["text"]!.GetValue<string>();
     }

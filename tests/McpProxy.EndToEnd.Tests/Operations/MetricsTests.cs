@@ -88,7 +88,7 @@ public sealed class MetricsTests(ITestOutputHelper output) : EndToEndTest(output
     [Theory]
     [InlineData("--rate-limit", "often", "--rate-limit")]
     [InlineData("--rate-burst", "5", "--rate-limit")]
-    [InlineData("--keep-alive-timeout", "65000", "milliseconds")]
+    [InlineData("--idle-connection-timeout", "65000", "3600")]
     [InlineData("--max-json-depth", "5000", "1024")]
     [InlineData("--metrics-path", "metrics", "begins with /")]
     [InlineData("--metrics-path", "/mcp", "one path")]

@@ -22,6 +22,9 @@ public static class ChildEnvironment
             .. Network, "http_proxy", "https_proxy", "no_proxy",
         ];
 
+    /// <summary>What is meant for this process only, such as the keys of its clients; no child gets it.</summary>
+    private const string OwnPrefix = "MCP_PROXY_";
+
     private static string[] Network => ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "NODE_EXTRA_CA_CERTS", "SSL_CERT_DIR", "SSL_CERT_FILE"];
 
     internal static Dictionary<string, string> For(StdioUpstreamOptions options)
@@ -31,7 +34,7 @@ public static class ChildEnvironment
         foreach (DictionaryEntry entry in Environment.GetEnvironmentVariables())
         {
             var name = (string)entry.Key;
-            if (options.PassEnvironment || Inherited.Any(pattern => Matches(name, pattern, comparer)))
+            if (options.PassEnvironment ? !name.StartsWith(OwnPrefix, StringComparison.OrdinalIgnoreCase) : Inherited.Any(pattern => Matches(name, pattern, comparer)))
             {
                 result[name] = (string?)entry.Value ?? "";
             }
