@@ -41,7 +41,7 @@ internal sealed class MarkdownTables(Samples samples, IReadOnlyList<Peer> peers)
             var value = samples.Median(row.Key, Peer.Native, row.Figure);
             var floor = samples.Median(row.Key, Peer.Floor, row.Figure);
             var noise = samples.Spread(row.Key, Peer.Native, row.Figure);
-            text.AppendLine($"| {row.Label} | {Target(row)} | {Cell(row, Peer.Native)} | {(value is not { } v ? "" : row.Keeps(v, floor) ? "✓" : "missed")} | {(noise is { } n ? $"± {n:0 %}" : "")} | {string.Join(" | ", others.Select(peer => Cell(row, peer.Id)))} |");
+            text.AppendLine($"| {row.Label} | {Target(row)} | {Cell(row, Peer.Native)} | {(value is not { } v || row is { Bound: null, FloorBound: null } ? "" : row.Keeps(v, floor) ? "✓" : "missed")} | {(noise is { } n ? $"± {n:0 %}" : "")} | {string.Join(" | ", others.Select(peer => Cell(row, peer.Id)))} |");
         }
 
         text.AppendLine();

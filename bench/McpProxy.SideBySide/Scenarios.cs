@@ -4,6 +4,7 @@ namespace McpProxy.SideBySide;
 internal static class Scenarios
 {
     private static readonly string[] s_relays = [Peer.Native, Peer.Floor];
+    private static readonly string[] s_served = [Peer.Native, Peer.Floor, "mcp-proxy-npm", "supergateway"];
 
     public static IReadOnlyList<Scenario> All { get; } =
     [
@@ -15,20 +16,20 @@ internal static class Scenarios
         .. Both("latency", ["latency", "--pin", "1"], 5, 1, shortLoad: ["--ms", "600"]),
         .. Both("latency-1m", ["latency-1m"], 5, 1, shortLoad: ["--ms", "600"]),
         .. Both("throughput", ["throughput"], 5, 1, shortLoad: ["--ms", "800"]),
-        new("throughput-100", Side.Serving, ["throughput", "--sessions", "100"], 3, 1) { ShortLoad = ["--ms", "800"] },
+        new("throughput-100", Side.Serving, ["throughput", "--sessions", "100"], 3, 1) { ShortLoad = ["--ms", "800"], Peers = s_served },
         .. Both("growth", ["growth"], 1, 1, s_relays, ["--count", "50000"]),
         .. Both("big", ["big"], 3, 1, s_relays),
         new("sessions", Side.Serving, ["sessions", "--sessions", "1000"], 1, 1)
         {
             ShortLoad = ["--sessions", "300"],
             HasManySessions = true,
-            Peers = [Peer.Native, Peer.Floor, "mcp-proxy-npm", "supergateway"],
+            Peers = s_served,
             Timeout = 120,
         },
         new("term", Side.Serving, ["term", "--sessions", "100"], 5, 1) { HasManySessions = true, Peers = s_relays },
         .. Both("progress", ["progress"], 1, 1),
         .. Both("slow", ["slow"], 3, 1),
-        new("same-id", Side.Serving, ["same-id"], 1, 1) { Peers = [Peer.Native, Peer.Floor, "mcp-proxy-npm", "supergateway"] },
+        new("same-id", Side.Serving, ["same-id"], 1, 1) { Peers = s_served },
     ];
 
     /// <summary>The name of a scenario as it stands in results: with its side.</summary>

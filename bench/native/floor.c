@@ -2,6 +2,8 @@
 //   floor connect PORT            standard input and output to Streamable HTTP on this machine
 //   floor serve PORT -- COMMAND   Streamable HTTP, with sessions, to one child that all share
 // It is a measure, not a product: it believes what it reads.
+// A relay that stays small gives the memory of a large message back.
+#define KEEP_BYTES (64 * 1024)
 #include "wire.h"
 
 struct conn {

@@ -23,8 +23,10 @@
 #include <time.h>
 #include <unistd.h>
 
-// Buffers keep so much while they are empty: nothing here may be slowed down by asking for memory.
+// Buffers keep so much while they are empty: what measures must not be slowed down by asking for memory.
+#ifndef KEEP_BYTES
 #define KEEP_BYTES (4 * 1024 * 1024)
+#endif
 
 static inline void die(const char *format, ...)
 {
