@@ -804,7 +804,8 @@ static void run_growth(void)
     int count = s_count ? s_count : 100000;
     start();
     open_sessions();
-    load(16, count / 5, 0, 200, 0);
+    // Until the heap has found its size.
+    load(16, 50000, 0, 200, 0);
     rest(1500);
     struct memory before = memory();
     load(16, count, 0, 200, 0);
