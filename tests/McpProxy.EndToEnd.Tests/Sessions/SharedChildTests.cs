@@ -1,6 +1,5 @@
 using System.Text.Json.Nodes;
 using McpProxy.EndToEnd.Tests.Clients;
-using McpProxy.EndToEnd.Tests.Programs;
 using ModelContextProtocol.Protocol;
 
 namespace McpProxy.EndToEnd.Tests.Sessions;

@@ -65,7 +65,7 @@ internal sealed class SignInScene : IAsyncDisposable
     public Client HttpClient(ServingProxy proxy) => StartClient("legacy", Route.StreamableHttp(proxy.StreamableHttpUrl));
 
     public Task<ServingProxy> ServeAsync(params IEnumerable<string> options) =>
-        ServingProxy.ListeningAsync(_scene.Start("serving proxy", ProxyProgram.Path, [Server.Url, "--port", "0", .. Common(options)], _environment));
+        ServingProxy.ListeningAsync(_scene.Start("serving proxy", ProxyProgram.Path, [Server.Url, "--port", "0", .. Common(options)], _environment), hasSessions: true);
 
     /// <summary>One of the program's words for the server, such as "login".</summary>
     public Peer Run(string word, params IEnumerable<string> options) =>
