@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Text;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using Microsoft.AspNetCore.Http;
@@ -83,7 +82,7 @@ internal sealed partial class SseTransport(Serving serving)
         try
         {
             var relay = serving.RelayAsync(session, upstream.Sessions.Connect());
-            await session.Stream.SendAsync(Encoding.UTF8.GetBytes($"{PublicPath(context)}?sessionId={session.Id}"), id: null, type: "endpoint");
+            await session.IntroduceAsync($"{PublicPath(context)}?sessionId={session.Id}");
             var end = await relay;
             LogEnded(serving.Logger, end.End.Detail);
         }
