@@ -56,7 +56,7 @@ public sealed record McpEndpointOptions
     /// <summary>Events that a session keeps for a client that comes back with <c>Last-Event-ID</c>. Default: 1000.</summary>
     public int ReplayMaxEvents { get; set; } = 1000;
 
-    /// <summary>Bytes that those events may have; the newest is kept in any case. Default: 1 MiB.</summary>
+    /// <summary>Bytes that those events may have. A larger one is kept until it has been sent. Default: 1 MiB.</summary>
     public int ReplayMaxBytes { get; set; } = 1024 * 1024;
 
     /// <summary>Who decides which requests come in, asked in this order; all must agree. Default: none, every request comes in.</summary>

@@ -4,8 +4,8 @@
 //
 // PROXY is the program. Every message carries its owner's mark; what reaches somebody else is cross-talk. Prints one JSON object with what
 // was measured; exits with 1 when there was cross-talk, a child was left, or an honest client was not served.
-import { execFileSync, spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import { fileURLToPath } from 'node:url';
@@ -234,11 +234,13 @@ function rawly(url, text, ms) {
 }
 
 function childrenOf(parent) {
-  try {
-    return execFileSync('ps', ['-o', 'pid=', '--ppid', String(parent)], { encoding: 'utf8' }).trim().split(/\s+/).filter(Boolean).map(Number);
-  } catch {
-    return [];
-  }
+  return readdirSync(`/proc/${parent}/task`).flatMap((thread) => {
+    try {
+      return readFileSync(`/proc/${parent}/task/${thread}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+    } catch {
+      return []; // The thread has just ended.
+    }
+  });
 }
 
 function memoryOf(process) {
@@ -338,7 +340,7 @@ await Promise.all(idlers.map((client) => client.close().catch(() => {})));
 const childrenAfter = await settled(proxy.pid, options.mode === 'per-session' ? 0 : 4);
 
 // Sessions whose clients have vanished end when they were idle for long enough, which is looked for now and then.
-await sleep(idlers.length > 0 ? 3000 : (IDLE_TIMEOUT + 12) * 1000);
+await sleep(idlers.length > 0 || seconds < 10 ? 1000 : (IDLE_TIMEOUT + 12) * 1000);
 const after = memoryOf(proxy.pid);
 const children = childrenOf(proxy.pid);
 proxy.removeAllListeners('exit');
@@ -362,6 +364,6 @@ const report = {
   idle: idlers.length, idleAnswered: answered.filter(Boolean).length,
   memoryKiB: { before, withIdlers, most, after }, childrenAfter, orphans: orphans.length, ended, endMs, problems,
 };
-console.log(JSON.stringify(report, null, 2));
+console.log(JSON.stringify(report));
 const isGood = counts.crossTalk === 0 && counts.failed === 0 && orphans.length === 0 && report.idleAnswered === idlers.length && childrenAfter <= (options.mode === 'per-session' ? 0 : 4) && ended.code === 0;
 process.exit(isGood ? 0 : 1);

@@ -31,6 +31,28 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
         }
     }
 
+    /// <summary>An event was sent. One that is larger than all others together may be is not kept for a client that might come back.</summary>
+    public void Sent(long sequence)
+    {
+        lock (_gate)
+        {
+            if (_bytes <= maxBytes)
+            {
+                return;
+            }
+
+            for (var node = _entries.First; node is not null; node = node.Next)
+            {
+                if (node.Value.Sequence == sequence && node.Value.Data.Length > maxBytes)
+                {
+                    _bytes -= node.Value.Data.Length;
+                    _entries.Remove(node);
+                    return;
+                }
+            }
+        }
+    }
+
     /// <summary>The events of a stream that came after one of its events.</summary>
     public List<(string Id, byte[] Data)> After(int stream, long sequence)
     {

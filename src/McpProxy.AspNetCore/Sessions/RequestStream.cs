@@ -170,6 +170,7 @@ internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests,
         if (ReplayBuffer.TryParse(eventId, out _, out var sequence))
         {
             Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
+            replay.Sent(sequence);
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Text;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
@@ -11,6 +12,7 @@ internal sealed class SseSession : IConnection
 {
     private readonly EventStream _stream;
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _introduced = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
 
@@ -42,8 +44,18 @@ internal sealed class SseSession : IConnection
         return _ended.Task.IsCompleted ? await _ended.Task : new(ConnectionEndReason.TransportFailed, "the client closed its event stream");
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-        await _stream.SendAsync(message.Utf8, id: null, type: "message");
+    /// <summary>Tells the client where to post to, which has to be the first that it hears.</summary>
+    public async Task IntroduceAsync(string endpoint)
+    {
+        await _stream.SendAsync(Encoding.UTF8.GetBytes(endpoint), id: null, type: "endpoint");
+        _introduced.TrySetResult();
+    }
+
+    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        await _introduced.Task.WaitAsync(cancellationToken);
+        return await _stream.SendAsync(message.Utf8, id: null, type: "message");
+    }
 
     /// <summary>Takes a message that was posted to the session.</summary>
     public async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
@@ -56,6 +68,7 @@ internal sealed class SseSession : IConnection
 
     public ValueTask DisposeAsync()
     {
+        _introduced.TrySetResult();
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         return _stream.DisposeAsync();
     }

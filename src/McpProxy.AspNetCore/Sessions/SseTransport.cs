@@ -1,5 +1,4 @@
 using System.Collections.Concurrent;
-using System.Text;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
@@ -90,7 +89,7 @@ internal sealed partial class SseTransport(Serving serving)
         {
             session.Relay = serving.NewRelay(session, upstream.Sessions.Connect());
             var relay = serving.RunAsync(session.Relay, serving.Limiter.OwnerOf(context));
-            await session.Stream.SendAsync(Encoding.UTF8.GetBytes($"{PublicPath(context)}?sessionId={session.Id}"), id: null, type: "endpoint");
+            await session.IntroduceAsync($"{PublicPath(context)}?sessionId={session.Id}");
             var end = await relay;
             LogEnded(serving.Logger, end.End.Detail);
         }

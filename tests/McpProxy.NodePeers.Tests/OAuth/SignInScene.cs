@@ -65,7 +65,7 @@ internal sealed class SignInScene : IAsyncDisposable
     public Client HttpClient(ServingProxy proxy) => StartClient("legacy", Route.StreamableHttp(proxy.StreamableHttpUrl));
 
     public Task<ServingProxy> ServeAsync(params IEnumerable<string> options) =>
-        ServingProxy.ListeningAsync(_scene.Start("serving proxy", ProxyProgram.Path, [Server.Url, "--port", "0", .. Common(options)], _environment));
+        ServingProxy.ListeningAsync(_scene.Start("serving proxy", ProxyProgram.Path, [Server.Url, "--port", "0", .. Common(options)], _environment), hasSessions: true);
 
     /// <summary>A proxy that starts a server and lets in who has signed in.</summary>
     /// <param name="port">Where it serves, so that tokens can be meant for it.</param>

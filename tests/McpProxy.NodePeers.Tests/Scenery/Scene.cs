@@ -31,7 +31,7 @@ internal sealed class Scene : IAsyncDisposable
 
     /// <summary>A proxy that serves HTTP on a port of its choice.</summary>
     public Task<ServingProxy> ServeAsync(params IEnumerable<string> arguments) =>
-        ServingProxy.ListeningAsync(Start("serving proxy", ProxyProgram.Path, ["--port", "0", .. arguments]));
+        ServingProxy.ListeningAsync(Start("serving proxy", ProxyProgram.Path, ["--port", "0", .. arguments]), hasSessions: !arguments.Contains("--stateless"));
 
     public Peer Start(string name, string program, params IEnumerable<string> arguments) =>
         Start(name, program, arguments, new Dictionary<string, string>(StringComparer.Ordinal));

@@ -6,8 +6,10 @@ internal sealed record ServingProxy(Peer Process, string StreamableHttpUrl, stri
     /// <summary>The address without a path.</summary>
     public string Origin => new Uri(StreamableHttpUrl).GetLeftPart(UriPartial.Authority);
 
-    public static async Task<ServingProxy> ListeningAsync(Peer process) =>
-        new(process, Url(await process.ErrorLineAsync("Listening (streamable-http)")), Url(await process.ErrorLineAsync("Listening (sse)")));
+    /// <param name="process">The proxy.</param>
+    /// <param name="hasSessions">Whether it serves HTTP+SSE, too, whose streams are sessions.</param>
+    public static async Task<ServingProxy> ListeningAsync(Peer process, bool hasSessions) =>
+        new(process, Url(await process.ErrorLineAsync("Listening (streamable-http)")), hasSessions ? Url(await process.ErrorLineAsync("Listening (sse)")) : "");
 
     private static string Url(string line) => line[line.IndexOf("http://", StringComparison.Ordinal)..];
 }

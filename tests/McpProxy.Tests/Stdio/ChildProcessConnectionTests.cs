@@ -124,7 +124,7 @@ public sealed class ChildProcessConnectionTests
     public async Task The_environment_is_minimal_unless_told_otherwise()
     {
         SkipOnWindows();
-        Environment.SetEnvironmentVariable("MCP_PROXY_TEST_SECRET", "secret");
+        Environment.SetEnvironmentVariable("SOMEBODYS_TEST_SECRET", "secret");
         (await EnvironmentOfChildAsync(passEnvironment: false)).ShouldBe("none,given,yes");
         (await EnvironmentOfChildAsync(passEnvironment: true)).ShouldBe("secret,given,yes");
 
@@ -134,7 +134,7 @@ public sealed class ChildProcessConnectionTests
             var upstream = new StdioUpstream(new()
             {
                 Command = "sh",
-                Arguments = ["-c", """read line; printf '{"jsonrpc":"2.0","id":1,"result":"%s,%s,%s"}\n' "${MCP_PROXY_TEST_SECRET:-none}" "$EXTRA" "${PATH:+yes}"; read line"""],
+                Arguments = ["-c", """read line; printf '{"jsonrpc":"2.0","id":1,"result":"%s,%s,%s"}\n' "${SOMEBODYS_TEST_SECRET:-none}" "$EXTRA" "${PATH:+yes}"; read line"""],
                 Environment = new Dictionary<string, string>(StringComparer.Ordinal) { ["EXTRA"] = "given" },
                 PassEnvironment = passEnvironment,
             });

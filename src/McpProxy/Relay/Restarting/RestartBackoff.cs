@@ -12,6 +12,7 @@ internal sealed class RestartBackoff(TimeProvider time)
     private long _started = time.GetTimestamp();
     private long _ended;
     private int _failures;
+    private volatile bool _hasWorked;
 
     /// <summary>How long to wait from now on; zero after the first death.</summary>
     public TimeSpan Remaining
@@ -32,10 +33,14 @@ internal sealed class RestartBackoff(TimeProvider time)
     /// <summary>The server is being started.</summary>
     public void Started() => _started = time.GetTimestamp();
 
+    /// <summary>The server has answered a client: what it dies of later is not its start.</summary>
+    public void Worked() => _hasWorked = true;
+
     /// <summary>The server has died.</summary>
     public void Died()
     {
-        _failures = time.GetElapsedTime(_started) >= s_stable ? 1 : _failures + 1;
+        _failures = _hasWorked || time.GetElapsedTime(_started) >= s_stable ? 1 : _failures + 1;
+        _hasWorked = false;
         _ended = time.GetTimestamp();
     }
 }

@@ -293,7 +293,7 @@ internal sealed partial class RestartingConnection : IConnection
         ConnectionEnd end;
         try
         {
-            end = await incarnation.Connection.RunAsync(new Receiver(incarnation, receiver), _closing.Token);
+            end = await incarnation.Connection.RunAsync(new Receiver(incarnation, receiver, _backoff), _closing.Token);
         }
         catch (Exception e)
         {
@@ -361,10 +361,22 @@ internal sealed partial class RestartingConnection : IConnection
     private partial void LogDefect(Exception exception, string name);
 
     /// <summary>Hands on what the server says, except the answers to what the client did not ask this server.</summary>
-    private sealed class Receiver(Incarnation incarnation, IMessageReceiver receiver) : IMessageReceiver
+    private sealed class Receiver(Incarnation incarnation, IMessageReceiver receiver, RestartBackoff backoff) : IMessageReceiver
     {
-        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            incarnation.Says(message) ? receiver.ReceiveAsync(message, related, cancellationToken) : ValueTask.CompletedTask;
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            if (!incarnation.Says(message))
+            {
+                return ValueTask.CompletedTask;
+            }
+
+            if (message.Kind == JsonRpcMessageKind.Response)
+            {
+                backoff.Worked();
+            }
+
+            return receiver.ReceiveAsync(message, related, cancellationToken);
+        }
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
         {

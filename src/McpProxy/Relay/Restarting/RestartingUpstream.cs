@@ -9,7 +9,7 @@ namespace McpProxy.Relay.Restarting;
 /// had told the one before it (<c>initialize</c>, the log level, the subscriptions).
 /// </summary>
 /// <param name="upstream">Starts the server, anew for each connection.</param>
-/// <param name="time">The clock of the back-off: a server that keeps dying is started after 0, 0.5, 1, 2 … 30 s, until it has run for 30 s.</param>
+/// <param name="time">The clock of the back-off: a server that keeps dying is started after 0, 0.5, 1, 2 … 30 s, until it has answered a client or run for 30 s.</param>
 /// <param name="logger">Where it logs.</param>
 public sealed class RestartingUpstream(IUpstream upstream, TimeProvider? time = null, ILogger? logger = null) : IUpstream
 {

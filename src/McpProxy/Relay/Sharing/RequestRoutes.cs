@@ -3,10 +3,14 @@ using McpProxy.JsonRpc;
 namespace McpProxy.Relay.Sharing;
 
 /// <summary>The requests in flight on a shared connection, by the ids that they have there.</summary>
-internal sealed class RequestRoutes
+internal sealed class RequestRoutes(TimeProvider time)
 {
+    /// <summary>How long a server may go on with a call that was given up, and speak for it, before it has read the cancellation.</summary>
+    private static readonly TimeSpan s_afterlife = TimeSpan.FromSeconds(5);
+
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Route> _routes = [];
+    private readonly Queue<(SharedLane Lane, long Since)> _givenUp = new();
     private long _lastId;
 
     /// <summary>Gives a request an id that no other has had.</summary>
@@ -47,6 +51,7 @@ internal sealed class RequestRoutes
                 if (route.Lane == lane && route.Id == id)
                 {
                     _routes.Remove(ours);
+                    GiveUp(route);
                     return ours;
                 }
             }
@@ -60,9 +65,13 @@ internal sealed class RequestRoutes
     {
         lock (_gate)
         {
-            List<JsonRpcId> removed = [.. _routes.Where(entry => entry.Value.Lane == lane).Select(entry => entry.Key)];
-            removed.ForEach(id => _routes.Remove(id));
-            return removed;
+            List<KeyValuePair<JsonRpcId, Route>> removed = [.. _routes.Where(entry => entry.Value.Lane == lane)];
+            removed.ForEach(entry =>
+            {
+                _routes.Remove(entry.Key);
+                GiveUp(entry.Value);
+            });
+            return [.. removed.Select(entry => entry.Key)];
         }
     }
 
@@ -105,7 +114,7 @@ internal sealed class RequestRoutes
 
     /// <summary>
     /// The newest request of the only client that has one in flight, calls before others; null when there is none, or when there are
-    /// several clients it could be: then what the server says could be anyone's.
+    /// several clients it could be: then what the server says could be anyone's. A call that was given up a moment ago counts too.
     /// </summary>
     public Route? NewestOfOnlyClient(out bool isAmbiguous)
     {
@@ -135,6 +144,20 @@ internal sealed class RequestRoutes
             newest = newest is null || route.Order > newest.Order ? route : newest;
         }
 
-        return newest;
+        while (_givenUp.TryPeek(out var oldest) && time.GetElapsedTime(oldest.Since) >= s_afterlife)
+        {
+            _givenUp.Dequeue();
+        }
+
+        isAmbiguous = _givenUp.Any(call => call.Lane != newest?.Lane);
+        return isAmbiguous ? null : newest;
+    }
+
+    private void GiveUp(Route route)
+    {
+        if (route.IsCall)
+        {
+            _givenUp.Enqueue((route.Lane!, time.GetTimestamp()));
+        }
     }
 }

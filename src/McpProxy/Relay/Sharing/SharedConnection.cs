@@ -22,16 +22,18 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     /// <param name="connection">The connection, which this owns from now on.</param>
     /// <param name="name">What it leads to, for logs.</param>
     /// <param name="sessions">How its clients' sessions are kept, for a legacy server; null for a modern one, which has none.</param>
+    /// <param name="time">The clock of what was given up.</param>
     /// <param name="logger">Where it logs.</param>
-    public SharedConnection(IConnection connection, string name, SharedSessionOptions? sessions, ILogger logger)
+    public SharedConnection(IConnection connection, string name, SharedSessionOptions? sessions, TimeProvider time, ILogger logger)
     {
+        Routes = new(time);
         _connection = connection;
         _name = name;
         _logger = logger;
         _sessions = sessions is null ? null : new(this, sessions.Initialize, logger);
     }
 
-    public RequestRoutes Routes { get; } = new();
+    public RequestRoutes Routes { get; }
 
     /// <summary>Reads the server until it is gone or the connection is closed.</summary>
     public async Task<ConnectionEnd> RunAsync()

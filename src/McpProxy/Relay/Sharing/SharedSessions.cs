@@ -58,6 +58,18 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
             return true;
         }
 
+        if (request.Is("tasks/list"u8))
+        {
+            Reply(lane, JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.MethodNotFound, "Method not found: the server is shared, and the list would show the tasks of all its clients"));
+            return true;
+        }
+
+        if (ownInitialize is null && request.Method.StartsWith("tasks/"u8) && JsonMembers.AsString(JsonMembers.Find(request.Params, "taskId"u8)) is { } task && _questions.Named(task) != lane)
+        {
+            Reply(lane, JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.InvalidParams, "Invalid params: this client has no such task"));
+            return true;
+        }
+
         if (request.Is("resources/subscribe"u8) && UriOf(request) is { } wanted)
         {
             if (!_subscriptions.TryAdd(lane, wanted))

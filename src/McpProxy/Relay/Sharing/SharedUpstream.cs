@@ -129,7 +129,7 @@ public sealed class SharedUpstream(IUpstream upstream, ILogger? logger = null, S
                 // The server outlives the request that it is started for: that one's trace and log scope end with it.
                 using (ExecutionContext.SuppressFlow())
                 {
-                    _connection = new(upstream.Connect(), upstream.Name, sessions, _logger);
+                    _connection = new(upstream.Connect(), upstream.Name, sessions, _time, _logger);
                     _running = Task.WhenAll(_running, RunAsync(_connection));
                 }
             }

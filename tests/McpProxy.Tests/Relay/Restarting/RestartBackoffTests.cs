@@ -35,6 +35,22 @@ public sealed class RestartBackoffTests
     }
 
     [Fact]
+    public void A_server_that_has_answered_a_client_is_started_again_at_once()
+    {
+        var backoff = new RestartBackoff(_time);
+        backoff.Died();
+        backoff.Died();
+        backoff.Died();
+        backoff.Started();
+        backoff.Worked();
+        backoff.Died();
+        backoff.Remaining.ShouldBe(TimeSpan.Zero);
+        backoff.Started();
+        backoff.Died();
+        backoff.Remaining.TotalSeconds.ShouldBe(0.5);
+    }
+
+    [Fact]
     public void A_server_that_ran_for_half_a_minute_is_started_again_at_once()
     {
         var backoff = new RestartBackoff(_time);

@@ -177,6 +177,9 @@ public sealed class SharedSessionsTests : IAsyncLifetime
             await _server.SayAsync($$$"""{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"{{{level}}}"}}""");
             await caller.SayAsync("""{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":"log"}}""");
             (await _server.NextJsonAsync()).ShouldContain($"\"requestId\":{id}");
+
+            // Until then the server could still speak of it.
+            _time.Advance(TimeSpan.FromSeconds(5));
         }
     }
 
@@ -363,6 +366,49 @@ public sealed class SharedSessionsTests : IAsyncLifetime
 
     private static string Initialize(object id) =>
         $$$$$"""{"jsonrpc":"2.0","id":{{{{{(id is string ? $"\"{id}\"" : id)}}}}},"method":"initialize","params":{"capabilities":{"elicitation":{},"roots":{}}}}""";
+
+    [Fact]
+    public async Task A_call_that_was_given_up_can_still_be_what_the_server_speaks_of()
+    {
+        await IntroduceAsync();
+        await CallAsync(_first, """{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{}}""");
+        await CallAsync(_second, """{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}""");
+        await _first.SayAsync("""{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}""");
+        await _server.NextJsonAsync();
+        const string Log = """{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"of the first client's call"}}""";
+        await _server.SayAsync(Log);
+        NobodyHearsMore();
+        _time.Advance(TimeSpan.FromSeconds(5));
+        await _server.SayAsync(Log.Replace("first", "second", StringComparison.Ordinal));
+        (await _second.NextJsonAsync()).ShouldContain("of the second client's call");
+    }
+
+    [Fact]
+    public async Task A_client_s_own_call_that_was_given_up_keeps_nothing_from_it()
+    {
+        await IntroduceAsync();
+        await CallAsync(_first, """{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{}}""");
+        await _first.SayAsync("""{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":2}}""");
+        await _server.NextJsonAsync();
+        await CallAsync(_first, """{"jsonrpc":"2.0","id":3,"method":"tools/call","params":{}}""");
+        await _server.SayAsync("""{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"of the second try"}}""");
+        (await _first.NextJsonAsync()).ShouldContain("of the second try");
+    }
+
+    [Fact]
+    public async Task A_task_can_be_asked_for_by_who_began_it_only()
+    {
+        await IntroduceAsync();
+        var id = await CallAsync(_first, """{"jsonrpc":"2.0","id":2,"method":"tools/call","params":{"task":{}}}""");
+        await _server.SayAsync($$$$"""{"jsonrpc":"2.0","id":{{{{id}}}},"result":{"task":{"taskId":"t1","status":"working"}}}""");
+        await _first.NextJsonAsync();
+        await _second.SayAsync("""{"jsonrpc":"2.0","id":4,"method":"tasks/result","params":{"taskId":"t1"}}""");
+        (await _second.NextJsonAsync()).ShouldContain("-32602");
+        await _second.SayAsync("""{"jsonrpc":"2.0","id":5,"method":"tasks/list"}""");
+        (await _second.NextJsonAsync()).ShouldContain("-32601");
+        _server.HasNothingMore.ShouldBeTrue();
+        (await AskAsync(_first, """{"jsonrpc":"2.0","id":6,"method":"tasks/get","params":{"taskId":"t1"}}""")).ShouldContain("tasks/get");
+    }
 
     private static JsonRpcMessage Parse(string json) =>
         JsonRpcMessage.TryParse(Encoding.UTF8.GetBytes(json), out var message, out _) ? message : throw new ArgumentException(json, nameof(json));
