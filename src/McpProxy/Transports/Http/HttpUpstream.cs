@@ -79,6 +79,9 @@ public sealed partial class HttpUpstream : IUpstream, IAsyncDisposable
     public string Name => UpstreamHttpClient.Describe(_options.Url);
 
     /// <inheritdoc/>
+    public bool IsHttp => true;
+
+    /// <inheritdoc/>
     public IConnection Connect()
     {
         var connection = new HttpUpstreamConnection(NewClient(), _tools, _logger);

@@ -1,0 +1,133 @@
+using McpProxy.Eras.ModernClient;
+using McpProxy.Relay;
+using McpProxy.Transports;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace McpProxy.Eras;
+
+/// <summary>
+/// Makes one server look to each client like a server of the client's own era (MCP 2026-07-28, "Versioning and
+/// Compatibility"). A client that shares an era with the server is connected to it as if this were not there.
+/// </summary>
+public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
+{
+    private readonly IUpstream _upstream;
+    private readonly BridgeContext _context;
+    private readonly LegacySessionPool _sessions;
+    private readonly SharedUpstream? _shared;
+    private readonly HandedOver _firstShared;
+    private readonly CancellationTokenSource _closing = new();
+    private readonly Lock _gate = new();
+    private Task<ProbeOutcome>? _probing;
+    private int _disposed;
+
+    /// <summary>Makes a bridge to a server. Nothing is sent before a client is there.</summary>
+    /// <param name="upstream">The server.</param>
+    /// <param name="options">Bounds, and what is known already; the defaults when null.</param>
+    /// <param name="time">The clock of the bounds.</param>
+    /// <param name="loggers">Where logs go.</param>
+    public EraBridge(IUpstream upstream, EraBridgeOptions? options = null, TimeProvider? time = null, ILoggerFactory? loggers = null)
+    {
+        ArgumentNullException.ThrowIfNull(upstream);
+        options ??= new();
+        _upstream = upstream;
+        var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("bridge");
+        _context = new(upstream, options, new(options.Upstream), time ?? TimeProvider.System, logger);
+        _sessions = new(_context);
+        _firstShared = new(upstream);
+        _shared = upstream.IsHttp ? null : new SharedUpstream(_firstShared, logger);
+    }
+
+    /// <inheritdoc/>
+    public string Name => _upstream.Name;
+
+    /// <inheritdoc/>
+    public bool IsHttp => _upstream.IsHttp;
+
+    /// <summary>Legacy sessions that serve modern clients now.</summary>
+    public int SessionCount => _sessions.Count;
+
+    /// <summary>Calls that wait now for input that a modern client was asked for.</summary>
+    public int WaitingCallCount => _sessions.Waiting.Count;
+
+    /// <summary>Makes a connection for a client that stays: one on standard input and output, or a session over HTTP.</summary>
+    public IConnection Connect() => new EraConnection(_context, _sessions, new OpenConnection(_upstream.Connect()), principal: null);
+
+    /// <inheritdoc/>
+    public IConnection Connect(string? principal) =>
+        !_context.Facts.IsModern || _context.Options.Downstream == EraChoice.Legacy
+            ? new EraConnection(_context, _sessions, this, principal)
+            : ConnectModern();
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) != 0)
+        {
+            return;
+        }
+
+        await _closing.CancelAsync();
+        if (_probing is { } probing)
+        {
+            await ((Task)probing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await (_shared?.DisposeAsync() ?? ValueTask.CompletedTask);
+        await _firstShared.DisposeAsync();
+        await _sessions.DisposeAsync();
+        _closing.Dispose();
+    }
+
+    /// <summary>A connection that carries modern requests as they are.</summary>
+    internal IConnection ConnectModern() => (_shared ?? _upstream).Connect();
+
+    /// <summary>Finds out which era a server speaks that takes all modern requests on one connection; once for all who want to know at the same time.</summary>
+    internal Task<ProbeOutcome> ProbeAsync()
+    {
+        lock (_gate)
+        {
+            return _probing is null or { IsCompleted: true } ? _probing = ProbeOnceAsync() : _probing;
+        }
+    }
+
+    private async Task<ProbeOutcome> ProbeOnceAsync()
+    {
+        // Started under the lock.
+        await Task.Yield();
+        if (_context.Facts.IsModern || _context.Facts.IsLegacyOnly)
+        {
+            return new(_context.Facts.IsModern ? ProbeVerdict.Modern : ProbeVerdict.Legacy);
+        }
+
+        var connection = new OpenConnection(_upstream.Connect());
+        try
+        {
+            var outcome = await new EraProbe(EraProbe.Question, next: null).AskAsync(connection, _context.Options.ProbeTimeout, _context.Time, _closing.Token);
+            LogProbed(_context.Logger, Name, outcome.Verdict);
+            switch (outcome.Verdict)
+            {
+                case ProbeVerdict.Modern:
+                    _context.Facts.LearnModern();
+                    await _firstShared.OfferAsync(connection);
+                    return outcome;
+                case ProbeVerdict.Legacy:
+                    await _sessions.OfferAsync(connection);
+                    return outcome;
+            }
+
+            // A child that has fallen silent, or is gone, is started afresh.
+            await connection.DisposeAsync();
+            return outcome;
+        }
+        catch
+        {
+            await connection.DisposeAsync();
+            throw;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "{Name} was asked which era it speaks: {Verdict}")]
+    private static partial void LogProbed(ILogger logger, string name, ProbeVerdict verdict);
+}
