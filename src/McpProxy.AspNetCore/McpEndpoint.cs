@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using McpProxy.Eras;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
 using McpProxy.Transports;
@@ -47,13 +48,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _options = options ?? new();
         _time = time ?? TimeProvider.System;
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("http");
-        _shared = upstream is Transports.Http.HttpUpstream ? null : new SharedUpstream(upstream, _logger);
+        _shared = upstream is IPrincipalUpstream || upstream.IsHttp ? null : new SharedUpstream(upstream, _logger);
         _statelessUpstream = _shared ?? upstream;
         _guard = new(_options);
         _crossOrigin = new(_options);
         _openStreams = new(_options.KeepAliveInterval, _time);
         _tools = new(_logger);
-        _validator = new(_statelessUpstream, _tools);
+        _validator = new(_tools);
         var tick = _options.KeepAliveInterval / 3;
         _ticker = _time.CreateTimer(_ => Tick(), null, tick, tick);
     }
@@ -93,7 +94,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         await _openStreams.DisposeAsync();
 
         // Together: a relay may be waiting for a shared child that does not read, and that wait ends with the child.
-        var shared = _shared?.DisposeAsync().AsTask() ?? Task.CompletedTask;
+        var shared = _shared?.DisposeAsync().AsTask() ?? (_upstream as EraBridge)?.DisposeAsync().AsTask() ?? Task.CompletedTask;
         await Task.WhenAll(_running.Keys);
         await shared;
     }
@@ -313,7 +314,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
             return;
         }
 
-        if (await _validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
+        var upstream = _upstream is IPrincipalUpstream principals ? new OfPrincipal(principals, Principal.Of(context.User)) : _statelessUpstream;
+        if (await _validator.ProblemAsync(context.Request, message, upstream, context.RequestAborted) is { } problem)
         {
             await HttpReply.JsonAsync(context, 400, JsonRpcWriter.ErrorUtf8(message.Id, problem.Code, problem.Message, problem.Data));
             return;
@@ -323,7 +325,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _openStreams.Add(response);
         try
         {
-            var relay = new RelaySession(new StatelessExchange(message, response, _tools), _statelessUpstream.Connect(), _options.Relay, _time, _logger);
+            var relay = new RelaySession(new StatelessExchange(message, response, _tools), upstream.Connect(), _options.Relay, _time, _logger);
             await Track(relay.RunAsync(_closing.Token));
         }
         finally

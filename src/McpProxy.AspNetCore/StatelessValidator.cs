@@ -7,20 +7,24 @@ using Microsoft.AspNetCore.Http;
 namespace McpProxy.AspNetCore;
 
 /// <summary>Checks a modern request's headers against its body, in the order that the specification implies (MCP 2026-07-28, "Server Validation").</summary>
-internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog tools)
+internal sealed class StatelessValidator(ToolHeaderCatalog tools)
 {
     /// <summary>The revision of the modern era that needs no question whether the server knows it.</summary>
     private const string Known = "2026-07-28";
 
     /// <summary>What is wrong with a request; null when nothing is.</summary>
-    public async Task<Problem?> ProblemAsync(HttpRequest http, JsonRpcMessage request, CancellationToken cancellationToken)
+    /// <param name="http">Its headers.</param>
+    /// <param name="request">Its body.</param>
+    /// <param name="upstream">Where the server can be asked, on this client's behalf.</param>
+    /// <param name="cancellationToken">The client is gone.</param>
+    public async Task<Problem?> ProblemAsync(HttpRequest http, JsonRpcMessage request, IUpstream upstream, CancellationToken cancellationToken)
     {
         if (MetaProblem(http.Headers, request) is { } metaProblem)
         {
             return metaProblem;
         }
 
-        if (JsonMembers.AsString(request.ProtocolVersion()) is var version && version != Known && await VersionProblemAsync(version!, request, cancellationToken) is { } versionProblem)
+        if (JsonMembers.AsString(request.ProtocolVersion()) is var version && version != Known && await VersionProblemAsync(version!, request, upstream, cancellationToken) is { } versionProblem)
         {
             return versionProblem;
         }
@@ -67,7 +71,7 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
         ?? (RequestMetadata.NameOf(request) is { } name ? Mismatch(headers, McpHeaders.Name, name) : null);
 
     /// <summary>Asks the server for its revisions: over stdio it takes its own from the first message, so that a wrong one must not be that.</summary>
-    private async Task<Problem?> VersionProblemAsync(string version, JsonRpcMessage request, CancellationToken cancellationToken)
+    private static async Task<Problem?> VersionProblemAsync(string version, JsonRpcMessage request, IUpstream upstream, CancellationToken cancellationToken)
     {
         if (await UpstreamQuestion.AskAsync(upstream, DiscoverRequest(), cancellationToken) is not { IsError: false } answer)
         {

@@ -3,6 +3,7 @@ using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Demo;
 using McpProxy.Cli.Logging;
 using McpProxy.Cli.SignIn;
+using McpProxy.Eras;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -105,14 +106,16 @@ internal static partial class Program
         }
     }
 
-    private static Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
+    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, CancellationToken stop)
     {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
-        return settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, stop) : HttpHost.RunAsync(upstream, settings, loggers, stop);
+        await using var bridge = settings.Bridge is null ? null : new EraBridge(upstream, settings.Bridge, TimeProvider.System, loggers);
+        upstream = bridge ?? upstream;
+        return await (settings.Port is null ? StdioHost.RunAsync(upstream, settings, loggers, stop) : HttpHost.RunAsync(upstream, settings, loggers, stop));
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)

@@ -11,7 +11,6 @@ internal static class OptionTable
     private const string NeedsInboundAuth = "authentication of clients is not part of this version yet; put an authenticating reverse proxy in front";
     private const string NeedsTls = "serving TLS is not part of this version yet; put a TLS-terminating reverse proxy in front";
     private const string OneServer = "this version serves one server; run one mcp-proxy for each";
-    private const string NeedsBridge = "translating between protocol eras is not part of this version yet; messages are relayed as they are";
 
     /// <summary>All spellings, by name.</summary>
     public static IReadOnlyDictionary<string, OptionSpelling> Spellings { get; } =
@@ -32,6 +31,7 @@ internal static class OptionTable
         Ours("--allow-host", 1), Ours("--allow-origin", 1) with { IsGreedy = true, Rewrite = values => [.. values.SelectMany(value => value.Split(',')).SelectMany(value => (string[])["--allow-origin", value])] },
         Ours("--health-path", 1), Ours("--session-idle-timeout", 1), Ours("--max-sessions", 1), Ours("--replay-max-events", 1),
         Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
+        Ours("--bridge", 1), Ours("--upstream-protocol", 1), Ours("--downstream-protocol", 1), Ours("--bridge-idle-timeout", 1),
         Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
         Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
         Pair("-H", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)),
@@ -51,6 +51,7 @@ internal static class OptionTable
         Alias("-insecure", "--insecure", 0),
 
         // mcp-remote
+        Alias("--protocol", "--upstream-protocol"),
         Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
 
         // supergateway
@@ -74,6 +75,7 @@ internal static class OptionTable
         Nothing("--server", 1), Alias("--endpoint", "--sse-path"),
         .. Both("--sseEndpoint", "--sse-endpoint", name => Alias(name, "--sse-path")),
         .. Both("--streamEndpoint", "--stream-endpoint", name => Alias(name, "--path")),
+        Alias("--upstreamProtocol", "--upstream-protocol"), new("--no-modern", 0) { Rewrite = _ => ["--downstream-protocol", "legacy"] },
         Nothing("--modern"), new("--shell", 0) { Rewrite = _ => [NormalizedCommandLine.ShellMarker] },
         .. Both("--corsAddAllowedHeader", "--cors-add-allowed-header", name => Nothing(name, 1)),
         .. Both("--connectionTimeout", "--connection-timeout", name => Milliseconds(name, "--connect-timeout")),
@@ -90,8 +92,6 @@ internal static class OptionTable
         .. Refuse(NeedsInboundAuth, 1, "--apiKey", "--api-key", "--basic-auth", "--auth-issuer", "--auth-audience", "--auth-scope"),
         .. Refuse(NeedsTls, 1, "--sslCa", "--sslCert", "--sslKey", "--ssl-ca", "--ssl-cert", "--ssl-key", "--tls-cert", "--tls-key"),
         .. Refuse(OneServer, 1, "--named-server", "--named-server-config", "--config", "-config"),
-        .. Refuse(NeedsBridge, 1, "--protocol", "--upstreamProtocol", "--upstream-protocol", "--downstream-protocol", "--bridge"),
-        .. Refuse(NeedsBridge, 0, "--no-modern"),
         .. Refuse("clients of the older revisions are always given a session, those of 2026-07-28 never: leave the option out", 0, "--stateless"),
         .. Refuse("tools are not filtered in this version", 1, "--ignore-tool"),
         .. Refuse("requests have no time limit of the proxy's in this version; clients set their own", 1, "--requestTimeout", "--request-timeout"),

@@ -28,6 +28,7 @@ internal sealed class ProxyCommand
     private readonly Option<double> _headersTimeout = Seconds("--headers-timeout", "How long a server may take to begin its answer; 0: no limit", 0);
 
     private readonly SignInOptions _signIn = new();
+    private readonly BridgeOptions _bridge = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -75,9 +76,9 @@ internal sealed class ProxyCommand
             _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
-        foreach (var signInOption in _signIn.All)
+        foreach (var grouped in _signIn.All.Concat(_bridge.All))
         {
-            Root.Add(signInOption);
+            Root.Add(grouped);
         }
 
         Demo = new Command("demo", "Run a small MCP server, connect to it through this program, and show the exchange; then keep serving");
@@ -160,6 +161,7 @@ internal sealed class ProxyCommand
             Endpoint = EndpointOptions(parsed, maxMessageSize, relay),
             HealthPaths = [.. (parsed.GetValue(_healthPath) ?? []).Select(path => Rooted("--health-path", path))],
             Relay = relay,
+            Bridge = _bridge.Bridge(parsed),
             MaxMessageSize = maxMessageSize,
             Log = LogOf(parsed),
             Hint = line.Misplaced is { } word ? $"{word} stands after the command and was given to it; put it before the command if it was meant for mcp-proxy" : null,

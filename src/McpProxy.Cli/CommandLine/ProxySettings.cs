@@ -1,4 +1,5 @@
 using McpProxy.AspNetCore;
+using McpProxy.Eras;
 using McpProxy.Relay;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -28,6 +29,9 @@ internal sealed record ProxySettings
 
     /// <summary>The bounds of the relay.</summary>
     public RelayOptions Relay { get; init; } = new();
+
+    /// <summary>How peers of different eras are brought together; null to relay messages as they are.</summary>
+    public EraBridgeOptions? Bridge { get; init; }
 
     /// <summary>The longest message accepted, in bytes.</summary>
     public int MaxMessageSize { get; init; }

@@ -381,7 +381,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         if (answer is { } first)
         {
             var verdict = _first.Is("server/discover"u8) ? ProbeOutcome.Of(first)
-                : first.IsError ? first.ErrorCode() is { } code && JsonRpcErrorCode.IsModern(code) ? ProbeVerdict.Modern : ProbeVerdict.Unknown
+                : first.IsError ? ProbeOutcome.IsModernError(first) ? ProbeVerdict.Modern : ProbeVerdict.Unknown
                 : JsonMembers.Find(first.Result, "resultType"u8).IsEmpty ? ProbeVerdict.Unknown : ProbeVerdict.Modern;
             if (verdict != ProbeVerdict.Unknown || first.ErrorCode() == JsonRpcErrorCode.SignInNeeded)
             {

@@ -69,7 +69,6 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
     public static TheoryData<string[], string> NotYet => new()
     {
         { [Url, "--ignore-tool", "delete*"], "--ignore-tool is refused" },
-        { [Url, "--protocol", "auto"], "--protocol is refused" },
         { ["--port", "0", "--named-server", "fetch", "uvx mcp-server-fetch"], "one server" },
         { ["--port", "0", "--named-server-config", "./servers.json"], "one server" },
         { ["--port", "0", "--apiKey", "x", "--", "cat"], "--apiKey is refused" },

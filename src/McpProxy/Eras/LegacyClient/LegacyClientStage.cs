@@ -231,13 +231,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
 
     private static string? VersionOf(in JsonRpcMessage discovered)
     {
-        var versions = discovered.IsError ? JsonMembers.Find(JsonMembers.Find(discovered.Utf8, "error"u8, "data"u8), "supported"u8) : JsonMembers.Find(discovered.Result, "supportedVersions"u8);
-        if (versions.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(versions, out var items, out _))
-        {
-            return null;
-        }
-
-        var modern = items.Select(JsonMembers.AsString).Where(Revision.IsModern).ToList();
+        var modern = ProbeOutcome.VersionsOf(discovered).Where(Revision.IsModern).ToList();
         return modern.Contains(Revision.Modern) ? Revision.Modern : modern.Order(StringComparer.Ordinal).FirstOrDefault();
     }
 
