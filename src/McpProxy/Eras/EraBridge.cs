@@ -1,4 +1,5 @@
 using McpProxy.Eras.ModernClient;
+using McpProxy.JsonRpc;
 using McpProxy.Relay;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
@@ -84,15 +85,17 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     internal IConnection ConnectModern() => (_shared ?? _upstream).Connect();
 
     /// <summary>Finds out which era a server speaks that takes all modern requests on one connection; once for all who want to know at the same time.</summary>
-    internal Task<ProbeOutcome> ProbeAsync()
+    /// <param name="first">The request of whoever wants to know first.</param>
+    /// <param name="principal">Who that is.</param>
+    internal Task<ProbeOutcome> ProbeAsync(JsonRpcMessage first, string? principal)
     {
         lock (_gate)
         {
-            return _probing is null or { IsCompleted: true } ? _probing = ProbeOnceAsync() : _probing;
+            return _probing is null or { IsCompleted: true } ? _probing = ProbeOnceAsync(first, principal) : _probing;
         }
     }
 
-    private async Task<ProbeOutcome> ProbeOnceAsync()
+    private async Task<ProbeOutcome> ProbeOnceAsync(JsonRpcMessage first, string? principal)
     {
         // Started under the lock.
         await Task.Yield();
@@ -104,7 +107,7 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
         var connection = new OpenConnection(_upstream.Connect());
         try
         {
-            var outcome = await new EraProbe(EraProbe.Question, next: null).AskAsync(connection, _context.Options.ProbeTimeout, _context.Time, _closing.Token);
+            var outcome = await new ChildSearch(_context, _sessions).AskAsync(connection, EraProbe.Question, next: null, first, principal, _closing.Token);
             LogProbed(_context.Logger, Name, outcome.Verdict);
             switch (outcome.Verdict)
             {

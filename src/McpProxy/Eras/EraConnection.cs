@@ -15,6 +15,7 @@ namespace McpProxy.Eras;
 internal sealed partial class EraConnection : IConnection, IMessageReceiver
 {
     private static readonly TimeSpan s_httpTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
     private readonly BridgeContext _context;
     private readonly LegacySessionPool _sessions;
@@ -292,12 +293,14 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     /// <param name="refusal">What it answered to <c>initialize</c>; null when it was not asked.</param>
     private async Task ForLegacyClientAsync(JsonRpcMessage? refusal)
     {
-        var outcome = await ProbeAsync(EraProbe.Question);
+        // One that is known to be modern may still be starting; one that has refused is not.
+        TimeSpan? patience = refusal is null ? s_patience : null;
+        var outcome = await ProbeAsync(EraProbe.Question, patience);
         if (outcome.Verdict is ProbeVerdict.Silent or ProbeVerdict.Ended && !_context.Upstream.IsHttp && !await HasFailedToStartAsync())
         {
             // It may have taken initialize for its era, and keep to it.
             await ReplaceOwnAsync();
-            outcome = await ProbeAsync(EraProbe.Question);
+            outcome = await ProbeAsync(EraProbe.Question, s_patience);
         }
 
         if (outcome.Verdict == ProbeVerdict.Modern)
@@ -347,14 +350,14 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         }
         else if (_own is null)
         {
-            var outcome = await _stateless!.ProbeAsync().WaitAsync(_closing.Token);
+            var outcome = await _stateless!.ProbeAsync(_first, _principal).WaitAsync(_closing.Token);
             await ChooseAsync(outcome, answer: null, () => _stateless.ConnectModern());
         }
         else
         {
             // Before anything else: some servers would take a modern request for a legacy one and do what it says.
             var isAsked = _first.Is("server/discover"u8);
-            var outcome = await ProbeAsync(isAsked ? _first : EraProbe.Question);
+            var outcome = await new ChildSearch(_context, _sessions).AskAsync(_own, isAsked ? _first : EraProbe.Question, this, _first, _principal, _closing.Token);
             if (outcome.Verdict is ProbeVerdict.Ended && await HasFailedToStartAsync())
             {
                 _ended.TrySetResult(await _own.Ended);
@@ -506,11 +509,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     private static ReadOnlySpan<byte> Requested(in JsonRpcMessage initialize) =>
         JsonMembers.Find(initialize.Params, "protocolVersion"u8).Span is [(byte)'"', ..] version ? version : "\"\""u8;
 
-    private Task<ProbeOutcome> ProbeAsync(JsonRpcMessage question)
+    private Task<ProbeOutcome> ProbeAsync(JsonRpcMessage question, TimeSpan? patience = null)
     {
         // Over HTTP the question may have to wait until the transport is known.
         var timeout = _context.Upstream.IsHttp && _context.Options.ProbeTimeout < s_httpTimeout ? s_httpTimeout : _context.Options.ProbeTimeout;
-        return new EraProbe(question, this).AskAsync(_own!, timeout, _context.Time, _closing.Token);
+        return new EraProbe(question, this).AskAsync(_own!, patience ?? timeout, _context.Time, _closing.Token);
     }
 
     private async Task<bool> HasFailedToStartAsync() =>

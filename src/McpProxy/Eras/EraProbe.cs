@@ -14,21 +14,26 @@ internal sealed class EraProbe(JsonRpcMessage request, IMessageReceiver? next) :
     public static JsonRpcMessage Question { get; } = JsonSplice.Reparse(
         """{"jsonrpc":"2.0","id":"mcp-proxy/server/discover","method":"server/discover","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{"name":"mcp-proxy","version":"1"},"io.modelcontextprotocol/clientCapabilities":{}}}}"""u8.ToArray());
 
+    /// <summary>The answer, should it come after all.</summary>
+    public Task<JsonRpcMessage> Answer => _answer.Task;
+
     /// <summary>Asks, and waits for the answer for as long as a server may be silent.</summary>
     public async Task<ProbeOutcome> AskAsync(OpenConnection connection, TimeSpan timeout, TimeProvider time, CancellationToken cancellationToken)
     {
         connection.GiveTo(this);
-        try
-        {
-            // Bounded as well: a child that does not read is as silent as one that does not answer.
-            var asking = connection.SendAsync(request, default, cancellationToken).AsTask();
-            await Task.WhenAny(Task.WhenAll(asking, _answer.Task), connection.Ended).WaitAsync(timeout, time, cancellationToken);
-        }
-        catch (TimeoutException)
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var patience = Task.Delay(timeout, time, stop.Token);
+
+        // Not awaited by itself: a child that does not read is as silent as one that does not answer.
+        var asking = connection.SendAsync(request, default, stop.Token).AsTask();
+        var first = await Task.WhenAny(Task.WhenAll(asking, _answer.Task), connection.Ended, patience);
+        cancellationToken.ThrowIfCancellationRequested();
+        if (first == patience)
         {
             return new(ProbeVerdict.Silent);
         }
 
+        await stop.CancelAsync();
         if (!_answer.Task.IsCompletedSuccessfully)
         {
             return new(ProbeVerdict.Ended);

@@ -267,16 +267,11 @@ internal sealed partial class ListenStream(LegacyClientStage stage, BridgeContex
         if (!filter.IsEmpty)
         {
             await stage.ListenAsync(filter, id => Opening(stream, id), _closing.Token);
-            try
-            {
-                var granted = await stream.Acknowledged.Task.WaitAsync(s_acknowledgeTimeout, context.Time, _closing.Token);
-                problem = uri is not null && !Names(granted, uri) ? "the server does not tell of changes of this resource" : null;
-            }
-            catch (InvalidOperationException e)
-            {
-                return e.Message;
-            }
-            catch (TimeoutException)
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(_closing.Token);
+            await Task.WhenAny(stream.Acknowledged.Task, Task.Delay(s_acknowledgeTimeout, context.Time, stop.Token));
+            await stop.CancelAsync();
+            _closing.Token.ThrowIfCancellationRequested();
+            if (!stream.Acknowledged.Task.IsCompleted)
             {
                 lock (_gate)
                 {
@@ -285,6 +280,16 @@ internal sealed partial class ListenStream(LegacyClientStage stage, BridgeContex
 
                 await stage.CloseListenAsync(stream.Id, _closing.Token);
                 return "the server does not acknowledge the subscription";
+            }
+
+            try
+            {
+                var granted = await stream.Acknowledged.Task;
+                problem = uri is not null && !Names(granted, uri) ? "the server does not tell of changes of this resource" : null;
+            }
+            catch (InvalidOperationException e)
+            {
+                return e.Message;
             }
         }
 
