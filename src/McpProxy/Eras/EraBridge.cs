@@ -14,6 +14,7 @@ namespace McpProxy.Eras;
 public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
 {
     private readonly IUpstream _upstream;
+    private readonly IFrontedUpstream? _fronted;
     private readonly BridgeContext _context;
     private readonly LegacySessionPool _sessions;
     private readonly SharedUpstream? _shared;
@@ -32,7 +33,8 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(upstream);
         options ??= new();
-        _upstream = upstream;
+        _fronted = upstream as IFrontedUpstream;
+        _upstream = upstream = _fronted is null ? upstream : new DirectUpstream(_fronted);
         var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("bridge");
         _context = new(upstream, options, new(options.Upstream), time ?? TimeProvider.System, logger);
         _sessions = new(_context);
@@ -53,7 +55,11 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     public int WaitingCallCount => _sessions.Waiting.Count;
 
     /// <summary>Makes a connection for a client that stays: one on standard input and output, or a session over HTTP.</summary>
-    public IConnection Connect() => new EraConnection(_context, _sessions, new OpenConnection(_upstream.Connect()), principal: null);
+    public IConnection Connect()
+    {
+        var connection = new EraConnection(_context, _sessions, new OpenConnection(_upstream.Connect()), principal: null);
+        return _fronted?.Front(connection) ?? connection;
+    }
 
     /// <inheritdoc/>
     public IConnection Connect(string? principal) =>

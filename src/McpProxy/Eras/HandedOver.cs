@@ -12,7 +12,11 @@ internal sealed class HandedOver(IUpstream upstream) : IUpstream, IAsyncDisposab
     public bool IsHttp => upstream.IsHttp;
 
     /// <summary>Offers an open connection to whoever comes next. One that was offered before and not taken is closed.</summary>
-    public ValueTask OfferAsync(OpenConnection? connection) => Interlocked.Exchange(ref _offered, connection) is { } unused ? unused.DisposeAsync() : ValueTask.CompletedTask;
+    public ValueTask OfferAsync(OpenConnection? connection)
+    {
+        connection?.Withhold();
+        return Interlocked.Exchange(ref _offered, connection) is { } unused ? unused.DisposeAsync() : ValueTask.CompletedTask;
+    }
 
     public IConnection Connect()
     {

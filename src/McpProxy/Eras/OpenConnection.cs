@@ -12,6 +12,7 @@ internal sealed class OpenConnection : IConnection, IMessageReceiver
     private readonly IConnection _inner;
     private readonly CancellationTokenSource _stop = new();
     private volatile IMessageReceiver? _receiver;
+    private volatile TaskCompletionSource<IMessageReceiver> _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private Task<ConnectionEnd>? _running;
     private int _disposed;
 
@@ -28,7 +29,15 @@ internal sealed class OpenConnection : IConnection, IMessageReceiver
     public void GiveTo(IMessageReceiver receiver)
     {
         _receiver = receiver;
+        _next.TrySetResult(receiver);
         _running ??= _inner.RunAsync(this, _stop.Token);
+    }
+
+    /// <summary>Takes the connection from whoever has it. What comes meanwhile waits for the next one.</summary>
+    public void Withhold()
+    {
+        _next = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _receiver = null;
     }
 
     public Task<ConnectionEnd> RunAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
@@ -54,11 +63,16 @@ internal sealed class OpenConnection : IConnection, IMessageReceiver
     }
 
     ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-        _receiver!.ReceiveAsync(message, related, cancellationToken);
+        _receiver is { } receiver ? receiver.ReceiveAsync(message, related, cancellationToken) : ReceiveLaterAsync(message, related, cancellationToken);
 
-    ValueTask IMessageReceiver.FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => _receiver!.FaultAsync(fault, cancellationToken);
+    async ValueTask IMessageReceiver.FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
+        await (_receiver ?? await _next.Task.WaitAsync(cancellationToken)).FaultAsync(fault, cancellationToken);
 
-    ValueTask IMessageReceiver.AbandonedAsync(string reason, CancellationToken cancellationToken) => _receiver!.AbandonedAsync(reason, cancellationToken);
+    async ValueTask IMessageReceiver.AbandonedAsync(string reason, CancellationToken cancellationToken) =>
+        await (_receiver ?? await _next.Task.WaitAsync(cancellationToken)).AbandonedAsync(reason, cancellationToken);
+
+    private async ValueTask ReceiveLaterAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        await (await _next.Task.WaitAsync(cancellationToken)).ReceiveAsync(message, related, cancellationToken);
 
     private void Stop()
     {
