@@ -94,6 +94,9 @@ public sealed class ModernClientTests : BridgeTest
         await server.NextJsonAsync();
         await AskAsync(server, "3", "roots/list");
         var third = await AskedAsync(client);
+        await client.SayAsync(Retry(9, asked, """{"q3":{"roots":[]}}"""));
+        (await client.NextObjectAsync())["error"]!["code"]!.GetValue<int>().ShouldBe(-32602, "the state of an earlier round");
+        server.HasNothingMore.ShouldBeTrue();
         await client.SayAsync(Retry(4, third, """{"q3":{"roots":[]}}"""));
         (await server.NextJsonAsync()).ShouldContain("\"id\":3");
         await server.SayAsync(Wire.Result(call["id"], "{}"));
