@@ -563,14 +563,15 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     {
         lock (_gate)
         {
-            if (_own is { Ended.IsCompleted: true } own)
-            {
-                _ = WatchEndAsync(own);
-            }
-
             _state = State.Undecided;
             _decided.TrySetResult();
             _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        if (_own is { Ended.IsCompleted: true } own)
+        {
+            // It ended while the decision was being made, which was no reason to end then.
+            _ = WatchEndAsync(own);
         }
     }
 

@@ -139,6 +139,20 @@ public sealed class DetectionTests : BridgeTest
     }
 
     [Fact]
+    public async Task Server_that_cannot_be_reached_ends_the_session_with_the_reason()
+    {
+        var client = Connect();
+        var server = await Upstream.NextAsync();
+        await client.SayAsync(Wire.Initialize);
+        await server.NextAsync();
+        await server.SayAsync(Wire.Error(0, -32000));
+        server.End(ConnectionEndReason.ConnectFailed, "refused");
+
+        (await client.NextAsync()).ShouldBe(Wire.Error(0, -32000));
+        (await client.Ended.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken)).Reason.ShouldBe(ConnectionEndReason.ConnectFailed);
+    }
+
+    [Fact]
     public async Task What_is_known_is_not_asked_again()
     {
         OnMessage = Modern;
