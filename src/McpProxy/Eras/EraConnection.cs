@@ -101,31 +101,8 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         return _ended.Task;
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-    {
-        while (_stage is null)
-        {
-            var (place, decided) = Take(message);
-            switch (place)
-            {
-                case Place.Taken:
-                    return true;
-                case Place.Waits:
-                    _hurry.TrySetResult();
-                    await decided.WaitAsync(cancellationToken);
-                    if (_disposed != 0)
-                    {
-                        return false;
-                    }
-
-                    break;
-                case Place.Server when _own is { } own:
-                    return await own.SendAsync(message, related, cancellationToken);
-            }
-        }
-
-        return await _stage.SendAsync(message, related, cancellationToken);
-    }
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        _stage?.SendAsync(message, related, cancellationToken) ?? SendUndecidedAsync(message, related, cancellationToken);
 
     public void EndOfInput() => (_stage ?? _own)?.EndOfInput();
 
@@ -184,6 +161,32 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         {
             await _receiver!.AbandonedAsync(reason, cancellationToken);
         }
+    }
+
+    private async ValueTask<bool> SendUndecidedAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        while (_stage is null)
+        {
+            var (place, decided) = Take(message);
+            switch (place)
+            {
+                case Place.Taken:
+                    return true;
+                case Place.Waits:
+                    _hurry.TrySetResult();
+                    await decided.WaitAsync(cancellationToken);
+                    if (_disposed != 0)
+                    {
+                        return false;
+                    }
+
+                    break;
+                case Place.Server when _own is { } own:
+                    return await own.SendAsync(message, related, cancellationToken);
+            }
+        }
+
+        return await _stage.SendAsync(message, related, cancellationToken);
     }
 
     private bool IsFirstAnswer(in JsonRpcMessage message)

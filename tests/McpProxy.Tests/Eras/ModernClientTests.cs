@@ -160,7 +160,7 @@ public sealed class ModernClientTests : BridgeTest
         await AskAsync(server, "1", "roots/list");
         var asked = await AskedAsync(client);
         server.End(ConnectionEndReason.ChildExited, "it died", 3);
-        await client.SayAsync(Retry(2, asked, """{"q1":{"roots":[]}}"""));
+        await client.SayAsync(Wire.ModernCall(2, $",\"inputResponses\":{{\"q1\":{{}}}},\"requestState\":{asked["requestState"]!.ToJsonString()}", ",\"io.modelcontextprotocol/logLevel\":\"info\""));
 
         (await client.NextObjectAsync())["error"]!["message"]!.GetValue<string>().ShouldContain("it died");
         await client.SayAsync(Wire.ModernCall(3));

@@ -458,7 +458,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     /// <summary>Has the server send the log messages that a request asks for; what it sends besides goes to nobody.</summary>
     private async Task SetLogLevelAsync(ClientRequest request)
     {
-        if (request.LogRank < 0 || JsonMembers.Find(_capabilities, "logging"u8).IsEmpty)
+        if (request.LogRank < 0 || _end.Task.IsCompleted || JsonMembers.Find(_capabilities, "logging"u8).IsEmpty)
         {
             return;
         }
