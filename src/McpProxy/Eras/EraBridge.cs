@@ -22,6 +22,7 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private Task<ProbeOutcome>? _probing;
+    private Task _ending = Task.CompletedTask;
     private int _disposed;
 
     /// <summary>Makes a bridge to a server. Nothing is sent before a client is there.</summary>
@@ -81,6 +82,7 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
             await ((Task)probing).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
 
+        await _ending;
         await (_shared?.DisposeAsync() ?? ValueTask.CompletedTask);
         await _firstShared.DisposeAsync();
         await _sessions.DisposeAsync();
@@ -126,8 +128,8 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
                     return outcome;
             }
 
-            // A child that has fallen silent, or is gone, is started afresh.
-            await connection.DisposeAsync();
+            // A child that has fallen silent, or is gone, is started afresh; and may take its time to end.
+            _ending = connection.DisposeAsync().AsTask();
             return outcome;
         }
         catch

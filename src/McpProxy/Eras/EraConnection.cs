@@ -476,23 +476,24 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     {
         LogBridged(_context.Logger, _context.Upstream.Name, "legacy", "modern");
         var stage = new ModernClientStage(_context, _sessions, _principal, staysWithServer: _stateless is null);
-        if (Interlocked.Exchange(ref _own, null) is { } unused)
+        var unused = Interlocked.Exchange(ref _own, null);
+        if (unused is not null && _context.Facts.IsLegacyOnly && !_context.Upstream.IsHttp && !unused.Ended.IsCompleted)
         {
-            // A child that nothing was said to, or that has fallen silent; the pool starts what it needs.
-            if (_context.Facts.IsLegacyOnly && !_context.Upstream.IsHttp)
-            {
-                await _sessions.OfferAsync(unused);
-            }
-            else
-            {
-                await unused.DisposeAsync();
-            }
+            // A child that nothing was said to can be the first session's.
+            await _sessions.OfferAsync(unused);
+            unused = null;
         }
 
         Use(stage);
         if (!isAnswered)
         {
             await stage.SendAsync(_first, default, _closing.Token);
+        }
+
+        if (unused is not null)
+        {
+            // Last: one that has fallen silent may take its time to end.
+            await unused.DisposeAsync();
         }
     }
 
