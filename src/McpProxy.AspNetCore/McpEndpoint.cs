@@ -40,7 +40,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("http");
         _guard = new(_options);
         _crossOrigin = new(_options);
-        _serving = new(upstream, _options, OnDied, time ?? TimeProvider.System, _logger);
+        _serving = new(upstream, _options, OnDied, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
         _streamableHttp = new(_serving);
         _sse = new(_serving);
         _readiness = new(upstream, time ?? TimeProvider.System);

@@ -1,4 +1,5 @@
 using McpProxy.AspNetCore.Limits;
+using McpProxy.Eras;
 using McpProxy.Relay;
 using McpProxy.Transports;
 
@@ -58,6 +59,9 @@ public sealed record McpEndpointOptions
 
     /// <summary>Bytes that those events may have. A larger one is kept until it has been sent. Default: 1 MiB.</summary>
     public int ReplayMaxBytes { get; set; } = 1024 * 1024;
+
+    /// <summary>How clients of one era are brought together with a server of the other. Null (the default): they are not, every message is relayed as it is.</summary>
+    public EraBridgeOptions? Bridge { get; set; }
 
     /// <summary>Who decides which requests come in, asked in this order; all must agree. Default: none, every request comes in.</summary>
     public IReadOnlyList<IRequestGate> Gates { get; set; } = [];

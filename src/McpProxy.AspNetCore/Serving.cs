@@ -21,14 +21,14 @@ internal sealed partial class Serving : IAsyncDisposable
     private int _lastSession;
     private int _disposed;
 
-    public Serving(IUpstream upstream, McpEndpointOptions options, Action<ConnectionEnd> died, TimeProvider time, ILogger logger)
+    public Serving(IUpstream upstream, McpEndpointOptions options, Action<ConnectionEnd> died, TimeProvider time, ILoggerFactory loggers)
     {
         Options = options;
         Time = time;
-        _logger = logger;
-        Upstreams = new(upstream, options, died, time, logger);
+        _logger = loggers.CreateLogger("http");
+        Upstreams = new(upstream, options, died, time, loggers);
         OpenStreams = new(options.KeepAliveInterval, time);
-        Limiter = new(options.Limits, time, RequestsInFlightOf, logger);
+        Limiter = new(options.Limits, time, RequestsInFlightOf, _logger);
         Closing = _closing.Token;
         var tick = options.KeepAliveInterval / 3;
         _ticker = time.CreateTimer(_ => Tick(), null, tick, tick);

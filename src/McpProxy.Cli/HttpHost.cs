@@ -50,7 +50,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
         builder.Services.AddRoutingCore();
         var app = builder.Build();
-        var options = authentication is null ? settings.Endpoint : settings.Endpoint with { Gates = [.. settings.Endpoint.Gates, authentication] };
+        var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge };
         var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);
         var operations = new OperationsEndpoint(settings.Operations with { Readiness = endpoint.UnreadinessAsync }, options, TimeProvider.System);
         var host = new HttpHost(app, endpoint, operations, authentication, tls);

@@ -3,6 +3,7 @@ using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Demo;
 using McpProxy.Cli.Logging;
 using McpProxy.Cli.SignIn;
+using McpProxy.Eras;
 using McpProxy.Telemetry.Otlp;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
@@ -114,7 +115,13 @@ internal static partial class Program
         }
 
         await using var telemetry = OtlpExporter.Start(Environment.GetEnvironmentVariable, TimeProvider.System, loggers);
-        return settings.Port is null ? await StdioHost.RunAsync(upstream, settings, loggers, signals.Stop) : await HttpHost.RunAsync(upstream, settings, loggers, signals);
+        if (settings.Port is not null)
+        {
+            return await HttpHost.RunAsync(upstream, settings, loggers, signals);
+        }
+
+        await using var bridge = settings.Bridge is null ? null : new EraBridge(upstream, settings.Bridge, TimeProvider.System, loggers);
+        return await StdioHost.RunAsync(bridge ?? upstream, settings, loggers, signals.Stop);
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)

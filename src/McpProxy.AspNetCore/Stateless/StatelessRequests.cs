@@ -1,7 +1,8 @@
 using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
-using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
+using McpProxy.Transports;
+using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.AspNetCore.Stateless;
@@ -34,14 +35,15 @@ internal sealed class StatelessRequests(Serving serving)
         try
         {
             // Of the server that this client uses: with another environment it may have other tools.
-            var validator = new StatelessValidator(upstream.Requests, upstream.Tools, serving.Time);
+            var requests = upstream.RequestsOf(Principal.Of(context.User));
+            var validator = new StatelessValidator(requests, upstream.Tools, serving.Time);
             if (await validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
             {
                 await HttpReply.JsonAsync(context, 400, JsonRpcWriter.ErrorUtf8(message.Id, problem.Code, problem.Message, problem.Data));
                 return;
             }
 
-            await RelayAsync(context, message, accepts, upstream);
+            await RelayAsync(context, message, accepts, requests, upstream.Tools);
         }
         finally
         {
@@ -49,14 +51,14 @@ internal sealed class StatelessRequests(Serving serving)
         }
     }
 
-    private async Task RelayAsync(HttpContext context, JsonRpcMessage message, Accepted accepts, ServedUpstream upstream)
+    private async Task RelayAsync(HttpContext context, JsonRpcMessage message, Accepted accepts, IUpstream upstream, ToolHeaderCatalog tools)
     {
         using var scope = serving.Logger.BeginScope(new LogScope(null, message));
         var response = new EventStream(context, serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
         serving.OpenStreams.Add(response);
         try
         {
-            var relay = serving.NewRelay(new StatelessExchange(message, response, upstream.Tools), upstream.Requests.Connect());
+            var relay = serving.NewRelay(new StatelessExchange(message, response, tools), upstream.Connect());
             await serving.RunAsync(relay, message.Is("subscriptions/listen"u8) ? null : serving.Limiter.OwnerOf(context));
         }
         finally

@@ -1,3 +1,4 @@
+using McpProxy.Eras;
 using McpProxy.Relay.Restarting;
 using McpProxy.Relay.Sharing;
 using McpProxy.Transports;
@@ -15,7 +16,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
     private readonly WarmUpstream? _warm;
-    private readonly RestartingUpstream? _restarting;
+    private readonly EraBridge? _bridge;
     private readonly SharedUpstream? _sharedSessions;
     private readonly SharedUpstream? _sharedRequests;
     private readonly Lock _gate = new();
@@ -28,28 +29,25 @@ internal sealed class ServedUpstream : IAsyncDisposable
     /// <param name="warm">How many servers to keep started in advance.</param>
     /// <param name="died">Told of servers that ended unasked.</param>
     /// <param name="time">The clock.</param>
-    /// <param name="logger">Where it logs.</param>
-    public ServedUpstream(IUpstream upstream, McpEndpointOptions options, int warm, Action<ConnectionEnd> died, TimeProvider time, ILogger logger)
+    /// <param name="loggers">Where it logs.</param>
+    public ServedUpstream(IUpstream upstream, McpEndpointOptions options, int warm, Action<ConnectionEnd> died, TimeProvider time, ILoggerFactory loggers)
     {
         _options = options;
         _time = time;
-        _logger = logger;
+        _logger = loggers.CreateLogger("http");
         _lastUse = time.GetTimestamp();
-        Tools = new(logger);
+        Tools = new(_logger);
         if (upstream.StartsServer)
         {
-            _warm = warm > 0 ? new(upstream, warm, logger) : null;
-            _upstream = _restarting = new(_warm ?? upstream, time, logger);
-            _restarting.Died += died;
-            _sharedRequests = new(_upstream, logger, time: time);
-            Requests = _sharedRequests;
-        }
-        else
-        {
-            _upstream = Requests = upstream;
+            _warm = warm > 0 ? new(upstream, warm, _logger) : null;
+            upstream = new WatchedUpstream(_warm ?? upstream, died);
         }
 
-        _sharedSessions = options.SessionMode == SessionMode.SharedServer ? new(_upstream, logger, new(), time) : null;
+        _bridge = options.Bridge is null ? null : new(upstream, options.Bridge, time, loggers);
+        upstream = _bridge ?? upstream;
+        _upstream = upstream.StartsServer ? new RestartingUpstream(upstream, time, _logger) : upstream;
+        _sharedRequests = _bridge is null && upstream.StartsServer ? new(_upstream, _logger, time: time) : null;
+        _sharedSessions = options.SessionMode == SessionMode.SharedServer ? new(_upstream, _logger, new(), time) : null;
         Sessions = _sharedSessions ?? _upstream;
     }
 
@@ -57,7 +55,8 @@ internal sealed class ServedUpstream : IAsyncDisposable
     public IUpstream Sessions { get; }
 
     /// <summary>For requests of the modern era.</summary>
-    public IUpstream Requests { get; }
+    /// <param name="principal">Who asks: with a server of the legacy era, nobody else uses the same session.</param>
+    public IUpstream RequestsOf(string? principal) => _bridge is null ? _sharedRequests ?? _upstream : new OfPrincipal(_bridge, principal);
 
     /// <summary>What its tools want mirrored in headers, as far as it is known.</summary>
     public ToolHeaderCatalog Tools { get; }
@@ -123,6 +122,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
             await pool.CloseWhenIdleAsync(idle);
         }
 
+        await (_bridge?.CloseWhenIdleAsync(idle) ?? ValueTask.CompletedTask);
         await (_sharedRequests?.CloseWhenIdleAsync(idle) ?? ValueTask.FromResult(true));
         await (_sharedSessions?.CloseWhenIdleAsync(idle) ?? ValueTask.FromResult(true));
         lock (_gate)
@@ -139,7 +139,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
             closing.AddRange(_pools.Values.Select(pool => pool.DisposeAsync().AsTask()));
         }
 
-        closing.AddRange(((IAsyncDisposable?[])[_sharedRequests, _sharedSessions, _warm]).OfType<IAsyncDisposable>().Select(part => part.DisposeAsync().AsTask()));
+        closing.AddRange(((IAsyncDisposable?[])[_sharedRequests, _sharedSessions, _bridge, _warm]).OfType<IAsyncDisposable>().Select(part => part.DisposeAsync().AsTask()));
         await Task.WhenAll(closing);
     }
 }

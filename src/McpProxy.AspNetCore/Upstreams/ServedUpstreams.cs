@@ -17,14 +17,14 @@ internal sealed class ServedUpstreams : IAsyncDisposable
     private readonly McpEndpointOptions _options;
     private readonly Action<ConnectionEnd> _died;
     private readonly TimeProvider _time;
-    private readonly ILogger _logger;
+    private readonly ILoggerFactory _loggers;
     private readonly ServedUpstream _common;
     private readonly Lock _gate = new();
     private readonly Dictionary<string, ServedUpstream> _byEnvironment = new(StringComparer.Ordinal);
     private bool _closed;
 
     /// <exception cref="ArgumentException">Headers are to become variables of something that is no started server.</exception>
-    public ServedUpstreams(IUpstream upstream, McpEndpointOptions options, Action<ConnectionEnd> died, TimeProvider time, ILogger logger)
+    public ServedUpstreams(IUpstream upstream, McpEndpointOptions options, Action<ConnectionEnd> died, TimeProvider time, ILoggerFactory loggers)
     {
         if (options.HeaderEnvironment.Count > 0 && upstream is not StdioUpstream)
         {
@@ -35,8 +35,8 @@ internal sealed class ServedUpstreams : IAsyncDisposable
         _options = options;
         _died = died;
         _time = time;
-        _logger = logger;
-        _common = new(upstream, options, options.WarmServers, died, time, logger);
+        _loggers = loggers;
+        _common = new(upstream, options, options.WarmServers, died, time, loggers);
     }
 
     /// <summary>The server for a client, which leaves it again when it is done.</summary>
@@ -63,7 +63,7 @@ internal sealed class ServedUpstreams : IAsyncDisposable
                         return null;
                     }
 
-                    _byEnvironment.Add(key, served = new(((StdioUpstream)_upstream).With(environment), _options, warm: 0, _died, _time, _logger));
+                    _byEnvironment.Add(key, served = new(((StdioUpstream)_upstream).With(environment), _options, warm: 0, _died, _time, _loggers));
                 }
 
                 served.Enter();

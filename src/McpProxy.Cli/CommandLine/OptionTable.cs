@@ -9,7 +9,6 @@ namespace McpProxy.Cli.CommandLine;
 internal static class OptionTable
 {
     private const string OneServer = "this version serves one server; run one mcp-proxy for each";
-    private const string NeedsBridge = "translating between protocol eras is not part of this version yet; messages are relayed as they are";
 
     /// <summary>All spellings, by name.</summary>
     public static IReadOnlyDictionary<string, OptionSpelling> Spellings { get; } =
@@ -36,6 +35,7 @@ internal static class OptionTable
         Ours("--max-message-size", 1), Ours("--drain-timeout", 1),
         Ours("--max-requests-per-session", 1), Ours("--max-requests-per-client", 1), Ours("--rate-limit", 1), Ours("--rate-burst", 1), Ours("--max-json-depth", 1),
         Ours("--max-header-count", 1), Ours("--max-header-size", 1), Ours("--max-connections", 1), Ours("--client-header-timeout", 1), Ours("--client-body-timeout", 1), Ours("--idle-connection-timeout", 1),
+        Ours("--bridge", 1), Ours("--upstream-protocol", 1), Ours("--downstream-protocol", 1), Ours("--bridge-idle-timeout", 1),
         Ours("--log-level", 1) with { Rewrite = values => ["--log-level", LogLevelWord(values[0])] },
         Ours("--log-format", 1), Ours("--debug", 0), Ours("--silent", 0), Ours("--version", 0), Ours("--help", 0),
         Pair("-H", "--header", ": ", first => first.Contains(": ", StringComparison.Ordinal)),
@@ -55,6 +55,7 @@ internal static class OptionTable
         Alias("-insecure", "--insecure", 0),
 
         // mcp-remote
+        Alias("--protocol", "--upstream-protocol"),
         Nothing("--enable-proxy"), Nothing("--keep-alive"), Nothing("--ping-interval", 1), Nothing("--body-timeout", 1),
 
         // supergateway
@@ -78,6 +79,7 @@ internal static class OptionTable
         Nothing("--server", 1), Alias("--endpoint", "--sse-path"),
         .. Both("--sseEndpoint", "--sse-endpoint", name => Alias(name, "--sse-path")),
         .. Both("--streamEndpoint", "--stream-endpoint", name => Alias(name, "--path")),
+        Alias("--upstreamProtocol", "--upstream-protocol"), new("--no-modern", 0) { Rewrite = _ => ["--downstream-protocol", "legacy"] },
         Nothing("--modern"), new("--shell", 0) { Rewrite = _ => [NormalizedCommandLine.ShellMarker] },
         Alias("--apiKey", "--api-key"),
         .. Both("--sslCert", "--ssl-cert", name => Alias(name, "--tls-cert")),
@@ -97,8 +99,6 @@ internal static class OptionTable
     [
         .. Refuse("servers are given access tokens only, as the specification says; ID tokens are for the client they were issued to", 0, "--use-id-token"),
         .. Refuse(OneServer, 1, "--named-server", "--named-server-config", "--config", "-config"),
-        .. Refuse(NeedsBridge, 1, "--protocol", "--upstreamProtocol", "--upstream-protocol", "--downstream-protocol", "--bridge"),
-        .. Refuse(NeedsBridge, 0, "--no-modern"),
         .. Refuse("tools are not filtered in this version", 1, "--ignore-tool"),
         .. Refuse("addresses are chosen by the system", 0, "--ipv4"),
         .. Refuse("cookies are kept in memory for the session and go to the server that set them only", 0, "--disable-cookies"),

@@ -31,6 +31,7 @@ internal sealed class ProxyCommand
     private readonly SignInOptions _signIn = new();
     private readonly ServingOptions _serving = new();
     private readonly AccessOptions _access = new();
+    private readonly BridgeOptions _bridge = new();
 
     private readonly Option<string[]> _env = new("--env", "-e") { HelpName = "KEY VALUE", Description = "A variable for the command's environment (also KEY=VALUE). Repeatable" };
     private readonly Option<string> _cwd = new("--cwd") { HelpName = "DIR", Description = "The command's working directory" };
@@ -82,7 +83,7 @@ internal sealed class ProxyCommand
             _port, _host, _path, _ssePath, _messagesPath, _baseUrl, _allowHost, _allowOrigin, _healthPath, _metricsPath, _sessionIdleTimeout, _maxSessions, _replayMaxEvents,
             _maxMessageSize, _drainTimeout, _logLevel, _logFormat, _debug, _silent,
         };
-        foreach (var option in _serving.All.Concat(_access.All).Concat(_limits.All).Concat(_signIn.All))
+        foreach (var option in _serving.All.Concat(_access.All).Concat(_limits.All).Concat(_signIn.All).Concat(_bridge.All))
         {
             Root.Add(option);
         }
@@ -173,6 +174,7 @@ internal sealed class ProxyCommand
             Operations = OperationsOf(parsed),
             Connections = _limits.Connections(parsed),
             Relay = relay,
+            Bridge = _bridge.Bridge(parsed),
             MaxMessageSize = maxMessageSize,
             Log = LogOf(parsed),
             Hint = line.Misplaced is { } word ? $"{word} stands after the command and was given to it; put it before the command if it was meant for mcp-proxy" : null,

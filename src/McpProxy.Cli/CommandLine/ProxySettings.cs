@@ -1,6 +1,7 @@
 using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Operations;
+using McpProxy.Eras;
 using McpProxy.Relay;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
@@ -39,6 +40,9 @@ internal sealed record ProxySettings
 
     /// <summary>The bounds of the relay.</summary>
     public RelayOptions Relay { get; init; } = new();
+
+    /// <summary>How peers of different eras are brought together; null to relay messages as they are.</summary>
+    public EraBridgeOptions? Bridge { get; init; }
 
     /// <summary>The longest message accepted, in bytes.</summary>
     public int MaxMessageSize { get; init; }

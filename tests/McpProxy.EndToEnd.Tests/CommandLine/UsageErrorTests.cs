@@ -55,6 +55,9 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
         { ["--port", "eighty", "--", "cat"], "eighty" },
         { ["--transport", "websocket", Url], "websocket" },
         { ["--log-level", "loud", Url], "loud" },
+        { ["--bridge", "maybe", Url], "maybe" },
+        { ["--protocol", "newest", Url], "newest" },
+        { ["--bridge", "off", "--upstream-protocol", "legacy", Url], "mean nothing" },
         { ["--connect-timeout", "-1", Url], "--connect-timeout" },
         { ["--header", "no colon", Url], "Name: value" },
         { ["--header", "X: a", "--", "cat"], "--header is for a URL" },
@@ -92,7 +95,6 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
     public static TheoryData<string[], string> NotYet => new()
     {
         { [Url, "--ignore-tool", "delete*"], "--ignore-tool is refused" },
-        { [Url, "--protocol", "auto"], "--protocol is refused" },
         { ["--port", "0", "--named-server", "fetch", "uvx mcp-server-fetch"], "one server" },
         { ["--port", "0", "--named-server-config", "./servers.json"], "one server" },
     };

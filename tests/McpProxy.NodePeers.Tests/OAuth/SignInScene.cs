@@ -71,7 +71,7 @@ internal sealed class SignInScene : IAsyncDisposable
     /// <param name="port">Where it serves, so that tokens can be meant for it.</param>
     /// <param name="options">Its options and the server's command.</param>
     public Task<ServingProxy> GuardAsync(int port, params IEnumerable<string> options) => ServingProxy.ListeningAsync(_scene.Start(
-        "guarding proxy", ProxyProgram.Path, ["--port", $"{port}", "--base-url", $"http://127.0.0.1:{port}", "--auth-issuer", Server.Issuer, .. options], _environment));
+        "guarding proxy", ProxyProgram.Path, ["--port", $"{port}", "--base-url", $"http://127.0.0.1:{port}", "--auth-issuer", Server.Issuer, .. options], _environment), hasSessions: true);
 
     /// <summary>A client that starts its proxy in front of another server.</summary>
     public Client ClientOf(string url, params IEnumerable<string> options) => StartClient("legacy", Route.ThroughProxy([url, .. Common(options)]));

@@ -250,6 +250,55 @@ const scenarios = {
     await peer.close();
   },
 
+  /** What a server of the modern era does in another way. */
+  async bridged() {
+    const peer = await new Peer('bridged', { elicitation: {} }).connect();
+    const { client } = peer;
+    const key = `bridged ${process.pid}`;
+    await step('introduction', async () => ({
+      server: client.getServerVersion(),
+      capabilities: client.getServerCapabilities(),
+    }));
+    await step('tools', async () => (await client.listTools()).tools.map(({ name }) => name));
+    await step('progress', async () => {
+      const running = new Seen();
+      const call = peer.call('gate', { key }, { onProgress: (progress) => running.add(progress) });
+      await running.first('the progress of the gate');
+      await peer.call('open', { key });
+      return { text: textOf(await call), progress: peer.progress() };
+    });
+    await step('elicitation', async () => ({
+      text: textOf(await peer.call('greet')),
+      asked: peer.asked.all.map(({ params }) => params),
+    }));
+    await step('subscription', async () => {
+      const uri = `test://${process.pid}`;
+      await client.subscribeResource({ uri });
+      await peer.call('touch', { uri: 'test://not-subscribed' });
+      await peer.call('touch', { uri });
+      await peer.updates.first('an update of the resource');
+      await client.unsubscribeResource({ uri });
+      return { uri, updates: peer.updates.all };
+    });
+    await step('cancellation', async () => {
+      const abort = new AbortController();
+      const running = new Seen();
+      const call = peer.call(
+        'hang',
+        { key },
+        { signal: abort.signal, onProgress: (progress) => running.add(progress) },
+      );
+      const failure = call.catch(({ message }) => message);
+      await running.first('the progress of the call');
+      abort.abort('changed my mind');
+      return { failure: await failure, server: textOf(await peer.call('cancelled', { key })) };
+    });
+    await step('headers', async () =>
+      JSON.parse(textOf(await peer.call('region', { region: 'zürich', size: 42 }))),
+    );
+    await peer.close();
+  },
+
   async whoami() {
     const peer = await new Peer('whoami').connect();
     await step('whoami', async () => JSON.parse(textOf(await peer.call('whoami'))));

@@ -157,6 +157,39 @@ const scenarios = {
     await peer.client.close();
   },
 
+  /** What the reference server, which is of the legacy era, does in another way. */
+  async bridged() {
+    const peer = await new Peer('bridged').connect();
+    const { client } = peer;
+    await step('discover', async () => ({
+      era: client.getProtocolEra(),
+      discover: await client.discover(),
+    }));
+    await step('tools', async () => (await client.listTools()).tools.map(({ name }) => name));
+    await step('echo', async () =>
+      textOf(await peer.call('echo', { message: 'grüße 你好 🎉 \u2028' })),
+    );
+    await step('progress', async () => {
+      const args = { duration: 0.3, steps: 3 };
+      const result = await peer.call('trigger-long-running-operation', args, { onProgress() {} });
+      return { text: textOf(result), progress: peer.progress() };
+    });
+    await step('elicitation', async () => ({
+      text: textOf(await peer.call('trigger-elicitation-request')),
+      asked: peer.asked.all.length,
+    }));
+    await step('subscription', async () => {
+      const [{ uri }] = (await client.listResources()).resources;
+      const subscription = await peer.listen(uri);
+      await peer.call('toggle-subscriber-updates');
+      const update = await peer.updates.first('an update of the resource');
+      await peer.call('toggle-subscriber-updates');
+      await subscription.close();
+      return { uri, honored: subscription.honoredFilter, updated: update.uri };
+    });
+    await client.close();
+  },
+
   /** Two clients at once. Their ids, of subscriptions too, are the same by nature. */
   async pair() {
     const peers = await Promise.all(['left', 'right'].map((name) => new Peer(name).connect()));

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace McpProxy.Transports.Http;
 
 /// <summary>A server behind a URL: Streamable HTTP of any revision, or HTTP+SSE.</summary>
-public sealed partial class HttpUpstream : IUpstream, IAsyncDisposable
+public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
 {
     private readonly HttpUpstreamOptions _options;
     private readonly HttpMessageInvoker _http;
@@ -82,11 +82,13 @@ public sealed partial class HttpUpstream : IUpstream, IAsyncDisposable
     public bool StartsServer => false;
 
     /// <inheritdoc/>
-    public IConnection Connect()
-    {
-        var connection = new HttpUpstreamConnection(NewClient(), _tools, _logger);
-        return _authorization?.AsksUser == true ? new SignInFront(connection, _authorization, Name, _logger) : connection;
-    }
+    public IConnection Connect() => Front(ConnectDirectly());
+
+    /// <inheritdoc/>
+    IConnection IFrontedUpstream.ConnectDirectly() => ConnectDirectly();
+
+    /// <inheritdoc/>
+    IConnection IFrontedUpstream.Front(IConnection connection) => Front(connection);
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
@@ -98,6 +100,11 @@ public sealed partial class HttpUpstream : IUpstream, IAsyncDisposable
 
         _http.Dispose();
     }
+
+    private HttpUpstreamConnection ConnectDirectly() => new(NewClient(), _tools, _logger);
+
+    private IConnection Front(IConnection connection) =>
+        _authorization?.AsksUser == true ? new SignInFront(connection, _authorization, Name, _logger) : connection;
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Text}")]
     private static partial void LogPrompt(ILogger logger, string text);

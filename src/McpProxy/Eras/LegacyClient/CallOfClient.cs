@@ -1,0 +1,28 @@
+using McpProxy.JsonRpc;
+
+namespace McpProxy.Eras.LegacyClient;
+
+/// <summary>A legacy client's request that a modern server works on, in as many rounds as the server needs.</summary>
+/// <param name="request">The client's request, with bytes of its own.</param>
+/// <param name="logLevel">The level that the client had set when it asked.</param>
+internal sealed class CallOfClient(JsonRpcMessage request, ReadOnlyMemory<byte> logLevel)
+{
+    public JsonRpcMessage Request { get; } = request;
+
+    public ReadOnlyMemory<byte> LogLevel { get; } = logLevel;
+
+    /// <summary>What the server knows the request by now.</summary>
+    public JsonRpcId UpstreamId { get; set; } = request.Id;
+
+    /// <summary>How many times the server has asked for input.</summary>
+    public int Rounds { get; set; }
+
+    /// <summary>What the client is being asked, by the ids of the questions.</summary>
+    public Dictionary<JsonRpcId, InputQuestion> Questions { get; } = [];
+
+    /// <summary>What the server wants back as it is; empty for nothing.</summary>
+    public ReadOnlyMemory<byte> RequestState { get; set; }
+
+    /// <summary>Whether the client has its answer, or wants none any more.</summary>
+    public bool IsOver { get; set; }
+}
