@@ -131,7 +131,7 @@ public sealed class ServingTests(ITestOutputHelper output) : EndToEndTest(output
             answer.StatusCode.ShouldBe(HttpStatusCode.Forbidden);
         }
 
-        (await http.GetStringAsync(new Uri(url, "/healthz"), TestContext.Current.CancellationToken)).ShouldBe("ok");
+        (await http.GetStringAsync(new Uri(url, "/healthz"), TestContext.Current.CancellationToken)).Trim().ShouldBe("ok");
     }
 
     [Fact]

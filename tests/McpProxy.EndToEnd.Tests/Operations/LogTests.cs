@@ -85,6 +85,7 @@ public sealed class LogTests(ITestOutputHelper output) : EndToEndTest(output)
         }
 
         await second.PostAsync(Messages.Call(2, "exit", new { code = 3 }));
+        await second.DeleteAsync();
         return [first.SessionId!, second.SessionId!];
     }
 

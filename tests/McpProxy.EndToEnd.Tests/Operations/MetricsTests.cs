@@ -70,7 +70,7 @@ public sealed class MetricsTests(ITestOutputHelper output) : EndToEndTest(output
     public async Task Metrics_can_be_elsewhere_or_nowhere()
     {
         var elsewhere = Own(Proxy.Start(["--port", "0", "--metrics-path", "/m", "--", "cat"]));
-        var nowhere = Own(Proxy.Start(["--port", "0", "--metrics-path", "", "--", "cat"]));
+        var nowhere = Own(Proxy.Start(["--port", "0", "--metrics-path", "", .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)]));
         using var http = new HttpClient();
         (await StatusAsync(elsewhere, "/m")).ShouldBe(HttpStatusCode.OK);
         (await StatusAsync(elsewhere, "/metrics")).ShouldBe(HttpStatusCode.NotFound);

@@ -36,7 +36,8 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     public RequestRoutes Routes { get; }
 
     /// <summary>Reads the server until it is gone or the connection is closed.</summary>
-    public async Task<ConnectionEnd> RunAsync()
+    /// <param name="ended">Told the end before the clients are: whoever of them asks again must not come here.</param>
+    public async Task RunAsync(Action<ConnectionEnd> ended)
     {
         // Started under a lock, which its end takes again.
         await Task.Yield();
@@ -54,9 +55,9 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
 
         _endDetail = end.Detail;
         LogEnded(_name, end.Detail);
+        ended(end);
         Abandon(end.Detail);
         await _connection.DisposeAsync();
-        return end;
     }
 
     public async ValueTask DisposeAsync()

@@ -141,17 +141,20 @@ public sealed class SharedUpstream(IUpstream upstream, ILogger? logger = null, S
 
     private async Task RunAsync(SharedConnection connection)
     {
-        var end = await connection.RunAsync();
         List<SharedLane> orphans = [];
-        lock (_gate)
+        ConnectionEnd? end = null;
+        await connection.RunAsync(gone =>
         {
-            if (_connection == connection)
+            lock (_gate)
             {
-                _connection = null;
-                orphans = sessions is null ? [] : [.. _lanes.Where(lane => lane.HasSpoken)];
+                if (_connection == connection)
+                {
+                    _connection = null;
+                    orphans = sessions is null ? [] : [.. _lanes.Where(lane => lane.HasSpoken)];
+                    end = gone;
+                }
             }
-        }
-
-        orphans.ForEach(lane => lane.End(end));
+        });
+        orphans.ForEach(lane => lane.End(end!));
     }
 }
