@@ -40,6 +40,24 @@ public readonly struct JsonRpcMessage
         Id = original.Id.Detach();
     }
 
+    private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in JsonRpcMessage original, Range id, Range replaced)
+    {
+        this = original;
+        Utf8 = utf8;
+        Id = JsonRpcId.FromJson(utf8[id]);
+        IdRange = id;
+        Kind = Kind == JsonRpcMessageKind.Notification ? JsonRpcMessageKind.Request : Kind;
+
+        // What stands behind the id has moved by as much as what is in its place has grown.
+        var from = replaced.End.Value;
+        var by = utf8.Length - original.Utf8.Length;
+        _method = Moved(_method);
+        _params = Moved(_params);
+        _result = Moved(_result);
+
+        Range Moved(Range range) => range.Start.Value < from ? range : (range.Start.Value + by)..(range.End.Value + by);
+    }
+
     /// <summary>The message's bytes, without white space around them.</summary>
     public ReadOnlyMemory<byte> Utf8 { get; }
 
@@ -154,6 +172,12 @@ public readonly struct JsonRpcMessage
 
     /// <summary>This message with its own copy of the bytes, safe to keep.</summary>
     public JsonRpcMessage Detach() => new(Utf8.ToArray(), this);
+
+    /// <summary>This message with another id: bytes in which nothing else is different.</summary>
+    /// <param name="utf8">The bytes.</param>
+    /// <param name="id">Where the id stands in them.</param>
+    /// <param name="replaced">What stood in its place in this message; empty where nothing did.</param>
+    internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, Range id, Range replaced) => new(utf8, this, id, replaced);
 
     /// <summary>Whether the method is this one.</summary>
     public bool Is(ReadOnlySpan<byte> method) => Method.SequenceEqual(method);
