@@ -1,5 +1,5 @@
 using BenchmarkDotNet.Attributes;
-using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Responses;
 using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.Benchmarks.Stages;
