@@ -20,70 +20,54 @@ public sealed class TlsSettingsTests : IDisposable
         Directory.Delete(_folder, recursive: true);
     }
 
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Authority_of_a_file_is_trusted(bool isCertain)
+    [Fact]
+    public async Task Authority_of_a_file_is_trusted()
     {
         using var certificate = _authority.Issue("a server", TestAuthority.Server);
-        (await IsTrustedAsync(certificate, _authority.Pem, isCertain)).ShouldBeTrue();
+        (await IsTrustedAsync(certificate, _authority.Pem)).ShouldBeTrue();
     }
 
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Intermediate_that_the_server_shows_is_followed(bool isCertain)
+    [Fact]
+    public async Task Intermediate_that_the_server_shows_is_followed()
     {
         var root = new TestAuthority("a root");
         using var intermediate = new TestAuthority("an intermediate", root);
         using var certificate = intermediate.Issue("a server", TestAuthority.Server);
-        (await IsTrustedAsync(certificate, root.Pem, isCertain, intermediate.Certificate)).ShouldBeTrue();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Another_authority_is_not(bool isCertain)
-    {
-        using var other = new TestAuthority("another");
-        using var certificate = other.Issue("a server", TestAuthority.Server);
-        (await IsTrustedAsync(certificate, _authority.Pem, isCertain)).ShouldBeFalse();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Certificate_that_has_expired_is_not(bool isCertain)
-    {
-        using var certificate = _authority.Issue("a server", TestAuthority.Server, days: -1);
-        (await IsTrustedAsync(certificate, _authority.Pem, isCertain)).ShouldBeFalse();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Certificate_of_a_client_is_not(bool isCertain)
-    {
-        using var certificate = _authority.Issue("localhost", TestAuthority.Client);
-        (await IsTrustedAsync(certificate, _authority.Pem, isCertain, target: "localhost.clients.test")).ShouldBeFalse();
-    }
-
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public async Task Certificate_for_another_name_is_not(bool isCertain)
-    {
-        using var certificate = _authority.Issue("a server", TestAuthority.Server);
-        (await IsTrustedAsync(certificate, _authority.Pem, isCertain, target: "elsewhere.example")).ShouldBeFalse();
+        (await IsTrustedAsync(certificate, root.Pem, intermediate.Certificate)).ShouldBeTrue();
     }
 
     [Fact]
-    public void A_file_without_authorities_matters_when_it_is_needed() =>
-        TlsSettings.Of(new() { AuthorityFiles = [FileWith("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")] }, isCertain: true).CertificateChainPolicy.ShouldBeNull();
-
-    private async Task<bool> IsTrustedAsync(X509Certificate2 certificate, string authorities, bool isCertain, X509Certificate2? intermediate = null, string target = "localhost")
+    public async Task Another_authority_is_not()
     {
-        var options = TlsSettings.Of(new() { AuthorityFiles = [FileWith(authorities)] }, isCertain);
+        using var other = new TestAuthority("another");
+        using var certificate = other.Issue("a server", TestAuthority.Server);
+        (await IsTrustedAsync(certificate, _authority.Pem)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Certificate_that_has_expired_is_not()
+    {
+        using var certificate = _authority.Issue("a server", TestAuthority.Server, days: -1);
+        (await IsTrustedAsync(certificate, _authority.Pem)).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Certificate_of_a_client_is_not()
+    {
+        using var certificate = _authority.Issue("localhost", TestAuthority.Client);
+        (await IsTrustedAsync(certificate, _authority.Pem, target: "localhost.clients.test")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Certificate_for_another_name_is_not()
+    {
+        using var certificate = _authority.Issue("a server", TestAuthority.Server);
+        (await IsTrustedAsync(certificate, _authority.Pem, target: "elsewhere.example")).ShouldBeFalse();
+    }
+
+    private async Task<bool> IsTrustedAsync(X509Certificate2 certificate, string authorities, X509Certificate2? intermediate = null, string target = "localhost")
+    {
+        var options = TlsSettings.Of(new() { AuthorityFiles = [FileWith(authorities)] });
         options.TargetHost = target;
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();

@@ -7,16 +7,9 @@ namespace McpProxy.Transports.Http;
 /// <summary>Makes the TLS settings that the options ask for.</summary>
 internal static class TlsSettings
 {
-    private const string ServerAuthentication = "1.3.6.1.5.5.7.3.1";
-
     /// <summary>The settings; those of the system when nothing is asked for.</summary>
-    /// <param name="options">What is asked for.</param>
-    /// <param name="isCertain">
-    /// Whether TLS will be spoken for certain. Then the authorities of files are read now and asked first: the system's are many, and to read them
-    /// is most of what a first connection takes.
-    /// </param>
     /// <exception cref="ArgumentException">A file cannot be read, or holds no certificate.</exception>
-    public static SslClientAuthenticationOptions Of(NetworkOptions options, bool isCertain = false)
+    public static SslClientAuthenticationOptions Of(NetworkOptions options)
     {
         var tls = new SslClientAuthenticationOptions();
         if (options.ClientCertificateFile is { } file)
@@ -36,7 +29,6 @@ internal static class TlsSettings
             var missing = options.AuthorityFiles.FirstOrDefault(name => !File.Exists(name));
             var authorities = missing is null ? new Authorities(options.AuthorityFiles)
                 : throw new ArgumentException($"there is no file {missing} to read certificate authorities from", nameof(options));
-            tls.CertificateChainPolicy = isCertain ? authorities.FirstPolicy() : null;
             tls.RemoteCertificateValidationCallback = (_, certificate, presented, errors) => authorities.Accept(certificate, presented, errors);
         }
 
@@ -58,32 +50,10 @@ internal static class TlsSettings
         }
     }
 
-    /// <summary>
-    /// Authorities that are trusted besides those of the system. Whoever is asked first, each verification is a whole one, and a server
-    /// is trusted when one of the two says so.
-    /// </summary>
+    /// <summary>Authorities that are trusted besides those of the system. They are asked only where those do not know the server.</summary>
     private sealed class Authorities(IReadOnlyList<string> files)
     {
         private readonly Lazy<X509Certificate2Collection> _trusted = new(() => Read(files));
-        private bool _areFirst;
-
-        /// <summary>Has the handshake itself ask these authorities; null when they cannot be read, which is only said when they are needed.</summary>
-        public X509ChainPolicy? FirstPolicy()
-        {
-            try
-            {
-                var policy = Policy(_trusted.Value);
-
-                // For most servers this is not the last word: nothing is fetched for it.
-                policy.DisableCertificateDownloads = true;
-                _areFirst = true;
-                return policy;
-            }
-            catch (ArgumentException)
-            {
-                return null;
-            }
-        }
 
         public bool Accept(X509Certificate? certificate, X509Chain? presented, SslPolicyErrors errors)
         {
@@ -98,37 +68,17 @@ internal static class TlsSettings
                 return false;
             }
 
+            using var chain = new X509Chain();
+            chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+            chain.ChainPolicy.CustomTrustStore.AddRange(_trusted.Value);
+            chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+            chain.ChainPolicy.ApplicationPolicy.Add(new Oid("1.3.6.1.5.5.7.3.1"));
+            foreach (var element in presented?.ChainElements ?? Enumerable.Empty<X509ChainElement>())
+            {
+                chain.ChainPolicy.ExtraStore.Add(element.Certificate);
+            }
+
             using var server = new X509Certificate2(certificate);
-            return (_areFirst && IsTrusted(server, presented, Policy(null))) || IsTrusted(server, presented, Policy(_trusted.Value));
-        }
-
-        /// <param name="trusted">The authorities; null for those of the system.</param>
-        private static X509ChainPolicy Policy(X509Certificate2Collection? trusted)
-        {
-            var policy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck };
-            policy.ApplicationPolicy.Add(new Oid(ServerAuthentication));
-            if (trusted is not null)
-            {
-                policy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-                policy.CustomTrustStore.AddRange(trusted);
-            }
-
-            return policy;
-        }
-
-        private static bool IsTrusted(X509Certificate2 server, X509Chain? presented, X509ChainPolicy policy)
-        {
-            using var chain = new X509Chain { ChainPolicy = policy };
-            if (presented is not null)
-            {
-                // Also those that the verification before could not place.
-                chain.ChainPolicy.ExtraStore.AddRange(presented.ChainPolicy.ExtraStore);
-                foreach (var element in presented.ChainElements)
-                {
-                    chain.ChainPolicy.ExtraStore.Add(element.Certificate);
-                }
-            }
-
             return chain.Build(server);
         }
 

@@ -40,14 +40,11 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => CreateInvoker(options.Network, options.ConnectTimeout, options.Url.Scheme == Uri.UriSchemeHttps);
+    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => CreateInvoker(options.Network, options.ConnectTimeout);
 
     /// <summary>The same for other servers on the way there.</summary>
-    /// <param name="network">How connections are made.</param>
-    /// <param name="connectTimeout">How long connecting may take.</param>
-    /// <param name="isSecure">Whether TLS will be spoken for certain.</param>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, bool isSecure = false) => new(new SocketsHttpHandler
+    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         UseCookies = false,
@@ -56,7 +53,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         PooledConnectionLifetime = TimeSpan.FromMinutes(15),
         EnableMultipleHttp2Connections = true,
         Proxy = new SystemProxies(),
-        SslOptions = TlsSettings.Of(network, isSecure),
+        SslOptions = TlsSettings.Of(network),
         ConnectCallback = ConnectAsync,
 
         // Trace context is said once, by who knows which message it belongs to.
