@@ -15,7 +15,7 @@ internal static class RequestBody
     public static async Task<List<JsonRpcMessage>?> ReadAsync(HttpContext context, McpEndpointOptions options)
     {
         var (maxSize, maxDepth) = (options.MaxMessageSize, options.Limits.MaxJsonDepth);
-        if (!MediaTypeHeaderValue.TryParse(context.Request.ContentType, out var type) || !type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase))
+        if (!IsJson(context.Request.ContentType))
         {
             await HttpReply.ErrorAsync(context, 415, default, JsonRpcErrorCode.InvalidRequest, "Unsupported media type: send Content-Type: application/json");
             return null;
@@ -38,7 +38,8 @@ internal static class RequestBody
             return null;
         }
 
-        var messages = new List<JsonRpcMessage>();
+        // Nearly always there is one.
+        var messages = new List<JsonRpcMessage>(1);
         if (!JsonRpcMessage.IsBatch(bytes.Span))
         {
             return await TryAddAsync(context, bytes, maxDepth, messages) ? messages : null;
@@ -60,6 +61,9 @@ internal static class RequestBody
 
         return messages;
     }
+
+    private static bool IsJson(string? contentType) => contentType == "application/json"
+        || (MediaTypeHeaderValue.TryParse(contentType, out var type) && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
 
     private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, int maxDepth, List<JsonRpcMessage> messages)
     {

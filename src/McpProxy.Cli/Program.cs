@@ -2,6 +2,7 @@ using System.CommandLine;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Demo;
 using McpProxy.Cli.Logging;
+using McpProxy.Cli.Memory;
 using McpProxy.Cli.SignIn;
 using McpProxy.Eras;
 using McpProxy.Telemetry.Otlp;
@@ -14,6 +15,8 @@ namespace McpProxy.Cli;
 
 internal static partial class Program
 {
+    private static readonly TimeSpan s_quiet = TimeSpan.FromSeconds(0.5);
+
     public static async Task<int> Main(string[] args)
     {
         try
@@ -114,6 +117,11 @@ internal static partial class Program
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
+        using var trim = new QuietTrim(s_quiet, new ProcessMemory(loggers.CreateLogger("memory")).GiveBack, TimeProvider.System);
+        settings.Relay.Activity = trim;
+
+        // The start leaves something to give back, too.
+        trim.Happened();
         await using var telemetry = OtlpExporter.Start(Environment.GetEnvironmentVariable, TimeProvider.System, loggers);
         if (settings.Port is not null)
         {

@@ -7,6 +7,9 @@ internal sealed class ManualTime : TimeProvider
     private readonly List<ManualTimer> _timers = [];
     private long _now;
 
+    /// <summary>How often a timer has fired.</summary>
+    public int Firings { get; private set; }
+
     public override long TimestampFrequency => TimeSpan.TicksPerSecond;
 
     public override long GetTimestamp() => Interlocked.Read(ref _now);
@@ -43,6 +46,7 @@ internal sealed class ManualTime : TimeProvider
                 return;
             }
 
+            Firings++;
             next.Fire();
         }
     }

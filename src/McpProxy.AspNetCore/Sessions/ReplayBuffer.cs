@@ -54,11 +54,12 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     }
 
     /// <summary>The events of a stream that came after one of its events.</summary>
-    public List<(string Id, byte[] Data)> After(int stream, long sequence)
+    public IReadOnlyList<(string Id, byte[] Data)> After(int stream, long sequence)
     {
         lock (_gate)
         {
-            return [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (entry.Id, entry.Data))];
+            // As for every new stream of a session whose answers are all JSON.
+            return _entries.Count == 0 ? [] : [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (entry.Id, entry.Data))];
         }
     }
 

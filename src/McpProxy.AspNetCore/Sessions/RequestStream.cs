@@ -9,12 +9,15 @@ namespace McpProxy.AspNetCore.Sessions;
 /// HTTP response that it is read through: a client may come back for the rest.
 /// </summary>
 [SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never asked for holds nothing to release, and late senders may still wait for it.")]
-internal sealed class RequestStream(int number, IEnumerable<JsonRpcId> requests, ReplayBuffer replay)
+internal sealed class RequestStream(int number, List<JsonRpcId> requests, ReplayBuffer replay)
 {
+    private const int FewRequests = 8;
     private static readonly TimeSpan s_takeOverTimeout = TimeSpan.FromSeconds(1);
 
     private readonly SemaphoreSlim _turn = new(1, 1);
-    private readonly HashSet<JsonRpcId> _pending = [.. requests];
+
+    // Most have one request, and few have so many that looking through them would take longer.
+    private readonly ICollection<JsonRpcId> _pending = requests.Count <= FewRequests ? requests : requests.ToHashSet();
     private readonly List<byte[]> _answers = [];
     private EventStream? _response;
     private bool _hasEvents;

@@ -133,7 +133,7 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>Takes the messages of a POST and answers it.</summary>
     public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, Accepted accepts)
     {
-        var requests = messages.Where(message => message.Kind == JsonRpcMessageKind.Request).Select(message => message.Id.Detach()).ToList();
+        var requests = RequestsOf(messages);
         if (requests.Count == 0)
         {
             lock (_gate)
@@ -343,11 +343,25 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
+    private static List<JsonRpcId> RequestsOf(IReadOnlyList<JsonRpcMessage> messages)
+    {
+        var requests = new List<JsonRpcId>(messages.Count);
+        for (var i = 0; i < messages.Count; i++)
+        {
+            if (messages[i].Kind == JsonRpcMessageKind.Request)
+            {
+                requests.Add(messages[i].Id.Detach());
+            }
+        }
+
+        return requests;
+    }
+
     private bool TryRegister(RequestStream stream, List<JsonRpcId> requests)
     {
         lock (_gate)
         {
-            if (_ended.Task.IsCompleted || requests.Exists(_byRequest.ContainsKey) || requests.Distinct().Count() != requests.Count)
+            if (_ended.Task.IsCompleted || requests.Exists(_byRequest.ContainsKey) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
             {
                 return false;
             }

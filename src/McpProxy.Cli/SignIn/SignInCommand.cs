@@ -85,10 +85,10 @@ internal static class SignInCommand
 
         return response;
 
-        Task<HttpResponseMessage> PostAsync() => client.SendAsync(
+        ValueTask<HttpResponseMessage> PostAsync() => client.SendAsync(
             HttpMethod.Post, options.Url, Introduction, UpstreamHttpClient.ControlTimeout, RequestOccasion.UserAction, static headers => headers.TryAddWithoutValidation("Accept", "application/json, text/event-stream"), cancellationToken);
 
-        Task<HttpResponseMessage> OpenStreamAsync() => client.SendAsync(
+        ValueTask<HttpResponseMessage> OpenStreamAsync() => client.SendAsync(
             HttpMethod.Get, options.Url, null, UpstreamHttpClient.ControlTimeout, RequestOccasion.UserAction, static headers => headers.TryAddWithoutValidation("Accept", "text/event-stream"), cancellationToken);
     }
 

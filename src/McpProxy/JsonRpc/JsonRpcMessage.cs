@@ -40,6 +40,24 @@ public readonly struct JsonRpcMessage
         Id = original.Id.Detach();
     }
 
+    private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in JsonRpcMessage original, Range id, Range replaced)
+    {
+        this = original;
+        Utf8 = utf8;
+        Id = JsonRpcId.FromJson(utf8[id]);
+        IdRange = id;
+        Kind = Kind == JsonRpcMessageKind.Notification ? JsonRpcMessageKind.Request : Kind;
+
+        // What stands behind the id has moved by as much as what is in its place has grown.
+        var from = replaced.End.Value;
+        var by = utf8.Length - original.Utf8.Length;
+        _method = Moved(_method);
+        _params = Moved(_params);
+        _result = Moved(_result);
+
+        Range Moved(Range range) => range.Start.Value < from ? range : (range.Start.Value + by)..(range.End.Value + by);
+    }
+
     /// <summary>The message's bytes, without white space around them.</summary>
     public ReadOnlyMemory<byte> Utf8 { get; }
 
@@ -88,7 +106,7 @@ public readonly struct JsonRpcMessage
         Envelope envelope = default;
         try
         {
-            if (!envelope.Read(utf8.Span, maxDepth))
+            if (!envelope.TryReadPlain(utf8.Span, maxDepth) && !envelope.Read(utf8.Span, maxDepth))
             {
                 fault = new(JsonRpcErrorCode.InvalidRequest, "Invalid request: a message is a JSON object", default);
                 return false;
@@ -154,6 +172,12 @@ public readonly struct JsonRpcMessage
 
     /// <summary>This message with its own copy of the bytes, safe to keep.</summary>
     public JsonRpcMessage Detach() => new(Utf8.ToArray(), this);
+
+    /// <summary>This message with another id: bytes in which nothing else is different.</summary>
+    /// <param name="utf8">The bytes.</param>
+    /// <param name="id">Where the id stands in them.</param>
+    /// <param name="replaced">What stood in its place in this message; empty where nothing did.</param>
+    internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, Range id, Range replaced) => new(utf8, this, id, replaced);
 
     /// <summary>Whether the method is this one.</summary>
     public bool Is(ReadOnlySpan<byte> method) => Method.SequenceEqual(method);
@@ -223,6 +247,18 @@ public readonly struct JsonRpcMessage
         private JsonTokenType _idType;
         private JsonTokenType _methodType;
 
+        /// <summary>Finds the members of the envelope of a message without oddities; false, and nothing found, when the reader must look at it.</summary>
+        public bool TryReadPlain(ReadOnlySpan<byte> utf8, int maxDepth)
+        {
+            if (ReadPlain(utf8, maxDepth))
+            {
+                return true;
+            }
+
+            this = default;
+            return false;
+        }
+
         /// <summary>Finds the members of the envelope; false when the value is not an object.</summary>
         public bool Read(ReadOnlySpan<byte> utf8, int maxDepth)
         {
@@ -249,24 +285,7 @@ public readonly struct JsonRpcMessage
 
                 reader.Skip();
                 var range = start..(int)reader.BytesConsumed;
-                switch (member)
-                {
-                    case Member.Id:
-                        (Id, HasId, _idType) = (range, true, type);
-                        break;
-                    case Member.Method:
-                        (Method, HasMethod, _methodType) = (range, true, type);
-                        break;
-                    case Member.Params:
-                        Params = range;
-                        break;
-                    case Member.Result:
-                        (Result, HasResult) = (range, true);
-                        break;
-                    case Member.Error:
-                        HasError = true;
-                        break;
-                }
+                Set(member, range, type);
             }
 
             // Anything after the object is a JsonException.
@@ -298,6 +317,100 @@ public readonly struct JsonRpcMessage
                 : !HasId && HasResult ? "a result needs the \"id\" of its request"
                 : null;
         }
+
+        private bool ReadPlain(ReadOnlySpan<byte> utf8, int maxDepth)
+        {
+            if (utf8 is not [(byte)'{', ..] || maxDepth < 1)
+            {
+                return false;
+            }
+
+            var at = 0;
+            do
+            {
+                // Behind the brace, or the comma.
+                at = JsonValue.SkipWhiteSpace(utf8, at + 1);
+                var nameEnd = JsonValue.TextEnd(utf8, at);
+                if (nameEnd < 0)
+                {
+                    return false;
+                }
+
+                var name = utf8[(at + 1)..(nameEnd - 1)];
+                at = JsonValue.SkipWhiteSpace(utf8, nameEnd);
+                if (name.Contains((byte)'\\') || at >= utf8.Length || utf8[at] != ':')
+                {
+                    return false;
+                }
+
+                var start = JsonValue.SkipWhiteSpace(utf8, at + 1);
+                var end = JsonValue.End(utf8, start, maxDepth - 1);
+                if (end < 0)
+                {
+                    return false;
+                }
+
+                var member = MemberOf(name);
+                if (member == Member.Version)
+                {
+                    var version = utf8[start..end];
+                    _versionIsTwo = version.SequenceEqual("\"2.0\""u8);
+                    if (version.Contains((byte)'\\'))
+                    {
+                        return false;
+                    }
+                }
+
+                Set(member, start..end, TypeOf(utf8[start]));
+                at = JsonValue.SkipWhiteSpace(utf8, end);
+            }
+            while (at < utf8.Length && utf8[at] == ',');
+
+            // The message's own white space was trimmed.
+            return at == utf8.Length - 1 && utf8[at] == '}';
+        }
+
+        private void Set(Member member, Range range, JsonTokenType type)
+        {
+            switch (member)
+            {
+                case Member.Id:
+                    (Id, HasId, _idType) = (range, true, type);
+                    break;
+                case Member.Method:
+                    (Method, HasMethod, _methodType) = (range, true, type);
+                    break;
+                case Member.Params:
+                    Params = range;
+                    break;
+                case Member.Result:
+                    (Result, HasResult) = (range, true);
+                    break;
+                case Member.Error:
+                    HasError = true;
+                    break;
+            }
+        }
+
+        private static JsonTokenType TypeOf(byte first) => first switch
+        {
+            (byte)'"' => JsonTokenType.String,
+            (byte)'{' => JsonTokenType.StartObject,
+            (byte)'[' => JsonTokenType.StartArray,
+            (byte)'t' => JsonTokenType.True,
+            (byte)'f' => JsonTokenType.False,
+            (byte)'n' => JsonTokenType.Null,
+            _ => JsonTokenType.Number,
+        };
+
+        private static Member MemberOf(ReadOnlySpan<byte> name) =>
+            name.SequenceEqual("jsonrpc"u8) ? Member.Version
+            : name.SequenceEqual("id"u8) ? Member.Id
+            : name.SequenceEqual("method"u8) ? Member.Method
+            : name.SequenceEqual("params"u8) ? Member.Params
+            : name.SequenceEqual("result"u8) ? Member.Result
+            : name.SequenceEqual("error"u8) ? Member.Error
+            : Member.Other;
 
         private static Member MemberOf(ref Utf8JsonReader reader) =>
             JsonMembers.NameIs(ref reader, "jsonrpc"u8) ? Member.Version

@@ -30,10 +30,26 @@ internal static class JsonSplice
         return target.WrittenMemory;
     }
 
-    /// <summary>The message with another id.</summary>
-    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id) => Reparse(message.Id.IsNone
-        ? Apply(message.Utf8, (1..1, (byte[])[.. "\"id\":"u8, .. id.Utf8Text.Span, (byte)',']))
-        : Apply(message.Utf8, (message.IdRange, id.Utf8Text)));
+    /// <summary>The message with another id, which is a string or a number.</summary>
+    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id)
+    {
+        var text = id.Utf8Text;
+        if (id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null)
+        {
+            // Not every message may have these.
+            return Reparse(Apply(message.Utf8, message.Id.IsNone ? (1..1, (byte[])[.. "\"id\":"u8, .. text.Span, (byte)',']) : (message.IdRange, text)));
+        }
+
+        if (!message.Id.IsNone)
+        {
+            var start = message.IdRange.Start.Value;
+            return message.Moved(Apply(message.Utf8, (message.IdRange, text)), start..(start + text.Length), message.IdRange);
+        }
+
+        var name = "\"id\":"u8;
+        var at = 1 + name.Length;
+        return message.Moved(Apply(message.Utf8, (1..1, (byte[])[.. name, .. text.Span, (byte)','])), at..(at + text.Length), 1..1);
+    }
 
     /// <summary>Reads the envelope of bytes that a splice of a valid message made.</summary>
     public static JsonRpcMessage Reparse(ReadOnlyMemory<byte> utf8) =>

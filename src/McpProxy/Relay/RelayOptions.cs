@@ -19,4 +19,7 @@ public sealed class RelayOptions
     /// How long a request may take with all its progress, once <see cref="RequestTimeout"/> is set. Null: ten times that.
     /// </summary>
     public TimeSpan? MaxRequestTime { get; init; }
+
+    /// <summary>Who is told that something passes; null for nobody.</summary>
+    internal IActivity? Activity { get; set; }
 }

@@ -93,6 +93,7 @@ public sealed partial class RelaySession
             await stopUpstream.CancelAsync();
             await _upstream.DisposeAsync();
             await _downstream.DisposeAsync();
+            _options.Activity?.Happened();
         }
 
         return end;
@@ -197,6 +198,7 @@ public sealed partial class RelaySession
 
     private async ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
+        _options.Activity?.Happened();
         ProxyMeter.Received(MessageSide.Downstream, message.Utf8.Length);
         switch (message.Kind)
         {
@@ -246,6 +248,7 @@ public sealed partial class RelaySession
 
     private async ValueTask FromServerAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
+        _options.Activity?.Happened();
         ProxyMeter.Received(MessageSide.Upstream, message.Utf8.Length);
         switch (message.Kind)
         {

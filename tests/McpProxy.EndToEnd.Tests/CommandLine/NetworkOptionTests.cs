@@ -42,6 +42,23 @@ public sealed class NetworkOptionTests(ITestOutputHelper output) : EndToEndTest(
     }
 
     [Fact]
+    public async Task Authority_of_the_system_is_trusted_besides_that_of_a_file()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Elsewhere the system's authorities are no file");
+        var server = await StartAsync("localhost");
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var other = new CertificateRequest("CN=another authority", key, HashAlgorithmName.SHA256).CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        var otherFile = Path.Combine(_folder, "other.pem");
+        await File.WriteAllTextAsync(otherFile, other.ExportCertificatePem());
+
+        var (_, answer) = await IntroduceAsync(
+            [server.Url, "--ca-file", otherFile],
+            new Dictionary<string, string?>(s_noOtherAuthority, StringComparer.Ordinal) { ["SSL_CERT_FILE"] = server.AuthorityFile, ["SSL_CERT_DIR"] = _folder });
+
+        answer.ShouldContain("\"recorder\"");
+    }
+
+    [Fact]
     public async Task Authority_that_people_gave_to_Node_is_trusted()
     {
         var server = await StartAsync("localhost");

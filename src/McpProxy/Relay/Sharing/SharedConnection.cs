@@ -202,12 +202,12 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
 
     private static JsonRpcMessage WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token)
     {
-        var text = id.Utf8Text;
         if (token.IsNone)
         {
-            return JsonSplice.Reparse(JsonSplice.Apply(request.Utf8, (request.IdRange, text)));
+            return JsonSplice.WithId(request, id);
         }
 
+        var text = id.Utf8Text;
         var tokenRange = JsonSplice.RangeOf(request.Utf8, JsonMembers.Find(request.Meta(), "progressToken"u8));
         return JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
             ? JsonSplice.Apply(request.Utf8, (request.IdRange, text), (tokenRange, text))

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.Sse;
 using McpProxy.Transports.StreamableHttp;
@@ -217,7 +218,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         exchange?.Cancel();
     }
 
-    private async Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         if (_half is { } half)
         {
@@ -315,9 +317,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// A server that answers in JSON shows no sign of life before it is done. One that does not speak the transport refuses at
     /// once, so that after a while the others need not wait any longer.
     /// </summary>
-    private async Task<HttpRefusal?> PostWatchedAsync(StreamableHttpClient half, JsonRpcMessage message, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> PostWatchedAsync(StreamableHttpClient half, JsonRpcMessage message, CancellationToken cancellationToken)
     {
-        var posting = half.PostAsync(message, cancellationToken);
+        var posting = half.PostAsync(message, cancellationToken).AsTask();
         do
         {
             await Task.WhenAny(posting, Task.Delay(s_silence, http.Time, cancellationToken));
@@ -338,7 +340,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         HttpRefusal? refusal;
         try
         {
-            refusal = await RetryingAsync(() => half.ConnectAsync(RequestOccasions.Of(message), cancellationToken), retryTemporary: true, cancellationToken);
+            refusal = await RetryingAsync(() => new(half.ConnectAsync(RequestOccasions.Of(message), cancellationToken)), retryTemporary: true, cancellationToken);
         }
         catch
         {
@@ -363,7 +365,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     }
 
     /// <summary>Tries again, with growing pauses, while the server cannot be reached and so has seen nothing.</summary>
-    private async Task<HttpRefusal?> RetryingAsync(Func<Task<HttpRefusal?>> attempt, bool retryTemporary, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> RetryingAsync(Func<ValueTask<HttpRefusal?>> attempt, bool retryTemporary, CancellationToken cancellationToken)
     {
         var started = http.Time.GetTimestamp();
         for (var wait = s_firstRetry; ; wait = wait * 2 < s_maxRetry ? wait * 2 : s_maxRetry)

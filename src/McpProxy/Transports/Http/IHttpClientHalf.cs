@@ -10,5 +10,5 @@ internal interface IHttpClientHalf : IAsyncDisposable
     /// <param name="cancellationToken">Closes the exchange.</param>
     /// <returns>Null when the server accepted the message; otherwise its refusal, which the caller reports.</returns>
     /// <exception cref="UpstreamHttpException">The server could not be reached, or the exchange broke.</exception>
-    Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken);
+    ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken);
 }

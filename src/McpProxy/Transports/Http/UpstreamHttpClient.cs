@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
 
@@ -68,7 +69,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
     /// <param name="setHeaders">Adds what this request needs beyond the user's headers.</param>
     /// <param name="cancellationToken">Closes the exchange.</param>
     /// <exception cref="UpstreamHttpException">There is no response.</exception>
-    public async Task<HttpResponseMessage> SendAsync(
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<HttpResponseMessage> SendAsync(
         HttpMethod method,
         Uri uri,
         ReadOnlyMemory<byte>? body,
@@ -150,8 +152,15 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         try
         {
             await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
+            if (response.Version.Major == 1 && response.Content.Headers.ContentLength is { } length && length <= options.MaxMessageSize)
+            {
+                // Over HTTP/1.1 that is the end, and later revisions have one of their own to wait for.
+                var body = new byte[length];
+                return body.AsMemory(0, await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellationToken));
+            }
+
             using var bounded = new BoundedStream(stream, options.MaxMessageSize);
-            using var buffer = new MemoryStream(checked((int)Math.Clamp(response.Content.Headers.ContentLength ?? 0, 0, options.MaxMessageSize)));
+            using var buffer = new MemoryStream();
             await bounded.CopyToAsync(buffer, cancellationToken);
             return buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
         }
@@ -212,7 +221,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         from.Scheme == Uri.UriSchemeHttp && to.Scheme == Uri.UriSchemeHttps && from.IsDefaultPort && to.IsDefaultPort
         && string.Equals(from.Host, to.Host, StringComparison.OrdinalIgnoreCase);
 
-    private async Task<HttpResponseMessage> SendOnceAsync(
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpResponseMessage> SendOnceAsync(
         HttpMethod method,
         Uri uri,
         ReadOnlyMemory<byte>? body,

@@ -53,7 +53,7 @@ internal sealed partial class SseClient : IHttpClientHalf
         return null;
     }
 
-    public async Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    public async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         Uri endpoint;
         try

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports.Http;
@@ -30,7 +31,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>Called when the server accepts a message, before its answer is read.</summary>
     public Action? Accepted { get; init; }
 
-    public async Task<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
         if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
@@ -93,7 +95,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
-    private async Task<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
     {
         var timeout = message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
         using var response = await http.SendAsync(
@@ -328,20 +331,18 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         tools.ListOnceAsync(call, page => AskAsync(page, Current, modern: true, _closing.Token));
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>
-    private async Task<Session> RestoredAsync(CancellationToken cancellationToken)
+    private ValueTask<Session> RestoredAsync(CancellationToken cancellationToken)
     {
-        Task<bool>? reinitializing;
         lock (_gate)
         {
-            reinitializing = _reinitializing;
+            return _reinitializing is { } reinitializing ? AfterAsync(reinitializing) : new(_session);
         }
 
-        if (reinitializing is not null)
+        async ValueTask<Session> AfterAsync(Task<bool> reinitializing)
         {
             await reinitializing.WaitAsync(cancellationToken);
+            return Current;
         }
-
-        return Current;
     }
 
     /// <summary>Opens a new session in place of one that the server has lost; the client does not notice.</summary>
@@ -490,7 +491,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
-    private Task<HttpResponseMessage> GetAsync(Session session, string? lastEventId, TimeSpan headersTimeout, CancellationToken cancellationToken) =>
+    private ValueTask<HttpResponseMessage> GetAsync(Session session, string? lastEventId, TimeSpan headersTimeout, CancellationToken cancellationToken) =>
         http.SendAsync(
             HttpMethod.Get,
             http.Options.Url,
