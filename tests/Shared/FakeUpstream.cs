@@ -10,6 +10,8 @@ internal sealed class FakeUpstream(Func<FakePeer> make) : IUpstream
 
     public string Name => "fake";
 
+    public bool StartsServer { get; init; } = true;
+
     public int Count { get; private set; }
 
     public IConnection Connect()

@@ -399,6 +399,14 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         // An answer that servers of both eras give, or one that takes its time while others wait.
         var outcome = await ProbeAsync(EraProbe.Question);
         answer ??= _firstAnswer.Task.IsCompletedSuccessfully ? await _firstAnswer.Task : null;
+        if (answer is { IsError: true } failure && outcome.Verdict == ProbeVerdict.Silent)
+        {
+            // A server that is gone: that says nothing about what it speaks, and the request must not be made again.
+            await AnswerAsync(failure);
+            BackToUndecided();
+            return;
+        }
+
         if (answer is { IsError: false } result && outcome.Verdict != ProbeVerdict.Modern)
         {
             // A legacy server that keeps no sessions has done what was asked of it.

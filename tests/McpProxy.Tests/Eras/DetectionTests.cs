@@ -1,3 +1,4 @@
+using McpProxy.Eras;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 using Shouldly;
@@ -150,6 +151,24 @@ public sealed class DetectionTests : BridgeTest
 
         (await client.NextAsync()).ShouldBe(Wire.Error(0, -32000));
         (await client.Ended.WaitAsync(TimeSpan.FromSeconds(20), TestContext.Current.CancellationToken)).Reason.ShouldBe(ConnectionEndReason.ConnectFailed);
+    }
+
+    [Fact]
+    public async Task Server_behind_a_url_that_is_gone_fails_the_request_and_gets_it_no_second_time()
+    {
+        var upstream = new FakeUpstream(() => new FakePeer { HasRequestStreams = true }) { StartsServer = false };
+        await using var bridge = new EraBridge(upstream, null, Time);
+        await using var client = new BridgeClient(bridge.Connect());
+        var server = await upstream.NextAsync();
+        await client.SayAsync(Wire.ModernCall(7));
+        (await server.NextJsonAsync()).ShouldContain("tools/call");
+        await server.SayAsync(Wire.Error(7, -32000));
+        (await server.NextJsonAsync()).ShouldContain("server/discover");
+        Time.Advance(TimeSpan.FromSeconds(10));
+
+        (await client.NextAsync()).ShouldBe(Wire.Error(7, -32000));
+        upstream.Count.ShouldBe(1);
+        server.HasNothingMore.ShouldBeTrue();
     }
 
     [Fact]
