@@ -166,6 +166,9 @@ public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(ou
         var session = Start("--auth-wait", "120");
         await session.IntroduceAsync();
         var call = await session.SendCallAsync("echo");
+
+        // Once this is answered, the call has been read too: it waits for the page that is refused.
+        await session.AskAsync("ping");
         var visit = await Browser.SignInAsync((await Browser.Pages.FirstAsync("the sign-in page")).Url);
 
         var error = StdioSession.ErrorOf(await session.AnswerAsync(call));
