@@ -120,7 +120,15 @@ internal sealed class EventStream : IAsyncDisposable
         }
 
         writer.Write("data: "u8);
-        WriteOnOneLine(writer, data.Span);
+        var rest = data;
+        while (rest.Length > HttpReply.Slice)
+        {
+            WriteOnOneLine(writer, rest.Span[..HttpReply.Slice]);
+            await FlushAsync(writer);
+            rest = rest[HttpReply.Slice..];
+        }
+
+        WriteOnOneLine(writer, rest.Span);
         writer.Write("\n\n"u8);
         await FlushAsync(writer);
     });

@@ -6,6 +6,9 @@ namespace McpProxy.AspNetCore.Responses;
 /// <summary>Answers a request that goes no further, with a JSON-RPC error as its body.</summary>
 internal static class HttpReply
 {
+    /// <summary>What is written at once: the server would copy all of a large message into buffers of its own before a client reads any of it.</summary>
+    public const int Slice = 64 * 1024;
+
     public static Task ErrorAsync(HttpContext context, int status, JsonRpcId id, int code, string message) =>
         JsonAsync(context, status, JsonRpcWriter.ErrorUtf8(id, code, message));
 
@@ -23,6 +26,13 @@ internal static class HttpReply
         response.StatusCode = status;
         response.ContentType = "application/json";
         response.ContentLength = body.Length;
-        await response.BodyWriter.WriteAsync(body, context.RequestAborted);
+        var rest = body;
+        while (rest.Length > Slice)
+        {
+            await response.BodyWriter.WriteAsync(rest[..Slice], context.RequestAborted);
+            rest = rest[Slice..];
+        }
+
+        await response.BodyWriter.WriteAsync(rest, context.RequestAborted);
     }
 }

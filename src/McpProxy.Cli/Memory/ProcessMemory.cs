@@ -19,13 +19,19 @@ internal sealed partial class ProcessMemory(ILogger logger)
     {
         // Found out before the collection, which then takes what that has cost.
         _program ??= OperatingSystem.IsLinux() ? FindProgram() : [];
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+        Collect();
+
+        // What pools and finalizers have let go of upon that.
+        GC.WaitForPendingFinalizers();
+        Collect();
         foreach (var range in _program)
         {
             // A refusal costs nothing but the pages that stay.
             _ = Advise(range.Start, range.Length, DontNeed);
         }
     }
+
+    private static void Collect() => GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
 
     [SupportedOSPlatform("linux")]
     private IReadOnlyList<MappedRange> FindProgram()

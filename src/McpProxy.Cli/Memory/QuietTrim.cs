@@ -3,17 +3,21 @@ using McpProxy.Relay;
 namespace McpProxy.Cli.Memory;
 
 /// <summary>
-/// Gives memory back once in every quiet spell, when no message has passed for a while. The clock runs only while there is
-/// something to wait for: a program that has nothing to do is not woken.
+/// Gives memory back in every quiet spell: when no message has passed for a while, and once more when what is pooled has grown old enough to be
+/// let go. The clock runs only while there is something to wait for: a program that has nothing to do is not woken.
 /// </summary>
 internal sealed class QuietTrim : IActivity, IDisposable
 {
     // The clock looks back at whole steps, so that a message need not read the time.
     private const int StepsOfQuiet = 5;
 
+    /// <summary>Pools of arrays let go of what nobody has used for 30 s, when they are asked.</summary>
+    private static readonly TimeSpan s_secondLook = TimeSpan.FromSeconds(35);
+
     private readonly TimeSpan _step;
     private readonly Action _trim;
     private readonly ITimer _timer;
+    private readonly ITimer _secondLook;
     private volatile bool _isActive;
     private volatile bool _isDisposed;
     private int _isArmed;
@@ -27,6 +31,7 @@ internal sealed class QuietTrim : IActivity, IDisposable
         _step = quiet / StepsOfQuiet;
         _trim = trim;
         _timer = time.CreateTimer(_ => Step(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _secondLook = time.CreateTimer(_ => LookAgain(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     public void Happened()
@@ -45,6 +50,7 @@ internal sealed class QuietTrim : IActivity, IDisposable
     {
         _isDisposed = true;
         _timer.Dispose();
+        _secondLook.Dispose();
     }
 
     private void Arm()
@@ -73,6 +79,16 @@ internal sealed class QuietTrim : IActivity, IDisposable
         Wait();
     }
 
+    /// <summary>Trims once more, unless a message has passed since: then its own spell has a second look of its own.</summary>
+    private void LookAgain()
+    {
+        if (!_isDisposed && Interlocked.Exchange(ref _isArmed, 1) == 0)
+        {
+            _trim();
+            Release();
+        }
+    }
+
     private void EndSpell()
     {
         _quietSteps = 0;
@@ -82,6 +98,12 @@ internal sealed class QuietTrim : IActivity, IDisposable
         }
 
         _trim();
+        _secondLook.Change(s_secondLook, Timeout.InfiniteTimeSpan);
+        Release();
+    }
+
+    private void Release()
+    {
         Volatile.Write(ref _isArmed, 0);
 
         // A message that has just been missed either sees that the clock stands, or is seen here. The barrier is paid for here, not by each message.

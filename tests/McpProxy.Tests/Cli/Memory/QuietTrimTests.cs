@@ -16,15 +16,36 @@ public sealed class QuietTrimTests : IDisposable
     public void Dispose() => _quiet.Dispose();
 
     [Fact]
-    public void Trims_once_in_a_quiet_spell()
+    public void Trims_in_a_quiet_spell_and_once_more_when_pools_let_go()
     {
         _quiet.Happened();
         Pass(499);
         _trims.ShouldBe(0);
         Pass(101);
         _trims.ShouldBe(1);
-        Pass(60_000);
+        Pass(34_000);
         _trims.ShouldBe(1);
+        Pass(1_500);
+        _trims.ShouldBe(2);
+        Pass(600_000);
+        _trims.ShouldBe(2);
+    }
+
+    [Fact]
+    public void A_message_before_the_second_look_puts_it_off()
+    {
+        _quiet.Happened();
+        Pass(600);
+        Pass(34_900);
+        _quiet.Happened();
+        Pass(300);
+        _trims.ShouldBe(1);
+        Pass(400);
+        _trims.ShouldBe(2);
+        Pass(34_000);
+        _trims.ShouldBe(2);
+        Pass(2_000);
+        _trims.ShouldBe(3);
     }
 
     [Fact]
@@ -61,11 +82,11 @@ public sealed class QuietTrimTests : IDisposable
         Pass(60_000);
         _time.Firings.ShouldBe(0);
         _quiet.Happened();
-        Pass(1_000);
+        Pass(40_000);
         var before = _time.Firings;
-        Pass(60_000);
+        Pass(600_000);
         _time.Firings.ShouldBe(before);
-        _trims.ShouldBe(1);
+        _trims.ShouldBe(2);
     }
 
     [Fact]
