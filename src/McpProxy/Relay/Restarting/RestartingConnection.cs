@@ -302,21 +302,22 @@ internal sealed partial class RestartingConnection : IConnection
             end = new(ConnectionEndReason.TransportFailed, "the proxy failed to read the server");
         }
 
-        incarnation.Die(end.Detail);
-        var isUnasked = !_closing.IsCancellationRequested;
-        if (isUnasked)
-        {
-            LogDied(_upstream.Name, end.Detail);
-            _died(end);
-        }
-
         lock (_gate)
         {
+            // At once: who learns of the death must not be sent to the dead again.
+            incarnation.Die(end.Detail);
             if (_current == incarnation)
             {
                 _current = null;
                 _backoff.Died();
             }
+        }
+
+        var isUnasked = !_closing.IsCancellationRequested;
+        if (isUnasked)
+        {
+            LogDied(_upstream.Name, end.Detail);
+            _died(end);
         }
 
         if (isUnasked)
