@@ -5,15 +5,16 @@ namespace McpProxy.SideBySide;
 /// <summary>The bounds of what repeats from run to run, whatever else the machine does: memory, growth, allocated bytes, and what must always hold.</summary>
 internal static class Budgets
 {
-    /// <summary>What does not keep its bound, as sentences; empty when all does.</summary>
+    /// <summary>How many bounds are kept, and what does not keep its own, as sentences.</summary>
     /// <param name="file"><c>budgets.json</c>: for each figure of mcp-proxy, by <c>scenario/figure</c>, its <c>most</c> or <c>least</c>; and the most bytes that each micro-benchmark may allocate.</param>
     /// <param name="samples">What was measured. A figure that was not measured on purpose keeps its bound; one whose measurement failed does not.</param>
     /// <param name="allocations">Bytes for each operation of the micro-benchmarks.</param>
     /// <param name="cancellationToken">Stops reading.</param>
-    public static async Task<IReadOnlyList<string>> BrokenAsync(string file, Samples samples, IReadOnlyDictionary<string, double> allocations, CancellationToken cancellationToken)
+    public static async Task<(int Kept, IReadOnlyList<string> Broken)> CheckAsync(string file, Samples samples, IReadOnlyDictionary<string, double> allocations, CancellationToken cancellationToken)
     {
         using var json = JsonDocument.Parse(await File.ReadAllBytesAsync(file, cancellationToken));
         List<string> broken = [.. samples.Failures.Where(failure => failure.Key.EndsWith($"/{Peer.Native}", StringComparison.Ordinal)).Select(failure => $"{failure.Key}: {failure.Value}")];
+        var kept = 0;
         foreach (var budget in json.RootElement.GetProperty("figures").EnumerateObject())
         {
             var parts = budget.Name.Split('/');
@@ -35,7 +36,7 @@ internal static class Budgets
             }
         }
 
-        return broken;
+        return (kept, broken);
 
         void Check(string name, double value, JsonElement bound)
         {
@@ -43,10 +44,13 @@ internal static class Budgets
             {
                 broken.Add($"{name} is {value:0.##}, at most {most.GetDouble():0.##} is allowed");
             }
-
-            if (bound.TryGetProperty("least", out var least) && value < least.GetDouble())
+            else if (bound.TryGetProperty("least", out var least) && value < least.GetDouble())
             {
                 broken.Add($"{name} is {value:0.##}, at least {least.GetDouble():0.##} is asked");
+            }
+            else
+            {
+                kept++;
             }
         }
     }

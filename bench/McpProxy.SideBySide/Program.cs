@@ -40,7 +40,7 @@ internal static class Program
             .ToList();
         var samples = options.From is { } file ? await ResultFile.ReadAsync(file, cancellationToken) : await new SideBySideRun(options, peers).RunAsync(cancellationToken);
         var allocations = await Budgets.ReadAllocationsAsync(options.Allocations, cancellationToken);
-        var broken = await Budgets.BrokenAsync(Path.Combine(options.Root, "bench", "budgets.json"), samples, allocations, cancellationToken);
+        var (kept, broken) = await Budgets.CheckAsync(Path.Combine(options.Root, "bench", "budgets.json"), samples, allocations, cancellationToken);
         var tables = new MarkdownTables(samples, peers).Write();
         Directory.CreateDirectory(options.Output);
         if (options.From is null)
@@ -53,6 +53,11 @@ internal static class Program
         foreach (var sentence in broken)
         {
             await Console.Out.WriteLineAsync($"budget: {sentence}");
+        }
+
+        if (options.Short)
+        {
+            await Console.Out.WriteLineAsync($"{kept} passed, {broken.Count} failed: bounds of memory and allocation (bench/budgets.json)");
         }
 
         return options.Short && broken.Count > 0 ? 1 : 0;
