@@ -19,6 +19,7 @@ internal static partial class Program
 
     public static async Task<int> Main(string[] args)
     {
+        RootStore.LeaveUnread();
         try
         {
             return await RunAsync(args);

@@ -1,9 +1,5 @@
-using System.Net;
-using System.Net.Security;
-using System.Net.Sockets;
-using System.Security.Authentication;
 using System.Security.Cryptography.X509Certificates;
-using McpProxy.Transports.Http;
+using McpProxy.Transports.Http.Tls;
 using Shouldly;
 using Xunit;
 
@@ -67,30 +63,8 @@ public sealed class TlsSettingsTests : IDisposable
 
     private async Task<bool> IsTrustedAsync(X509Certificate2 certificate, string authorities, X509Certificate2? intermediate = null, string target = "localhost")
     {
-        var options = TlsSettings.Of(new() { AuthorityFiles = [FileWith(authorities)] });
-        options.TargetHost = target;
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        using var client = new TcpClient();
-        var accepting = listener.AcceptTcpClientAsync(TestContext.Current.CancellationToken).AsTask();
-        await client.ConnectAsync((IPEndPoint)listener.LocalEndpoint, TestContext.Current.CancellationToken);
-        using var server = await accepting;
-        await using var serverTls = new SslStream(server.GetStream());
-        var context = SslStreamCertificateContext.Create(certificate, intermediate is null ? null : [intermediate], offline: true);
-        var serving = serverTls.AuthenticateAsServerAsync(new SslServerAuthenticationOptions { ServerCertificateContext = context }, TestContext.Current.CancellationToken);
-        await using var clientTls = new SslStream(client.GetStream());
-        try
-        {
-            await clientTls.AuthenticateAsClientAsync(options, TestContext.Current.CancellationToken);
-            await serving;
-            return true;
-        }
-        catch (AuthenticationException)
-        {
-            client.Close();
-            await ((Task)serving).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            return false;
-        }
+        var refusal = await TlsHandshake.RefusalAsync(TlsSettings.Of(new() { AuthorityFiles = [FileWith(authorities)] }), certificate, intermediate, target);
+        return refusal is null;
     }
 
     private string FileWith(string pem)

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Net;
 using McpProxy.Transports.Http;
+using McpProxy.Transports.Http.Tls;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Telemetry.Otlp;
@@ -47,6 +48,7 @@ internal sealed partial class OtlpExporter : IAsyncDisposable
             AllowAutoRedirect = false,
             UseCookies = false,
             Proxy = new SystemProxies(),
+            SslOptions = TlsSettings.Of(new()),
 
             // Sending traces is not traced.
             ActivityHeadersPropagator = null,

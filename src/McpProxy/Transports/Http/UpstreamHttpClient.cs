@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
+using McpProxy.Transports.Http.Tls;
 
 namespace McpProxy.Transports.Http;
 
