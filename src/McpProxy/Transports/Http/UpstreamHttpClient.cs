@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
+using McpProxy.Transports.Http.Plain;
 
 namespace McpProxy.Transports.Http;
 
@@ -40,25 +41,36 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => CreateInvoker(options.Network, options.ConnectTimeout);
+    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time) => CreateInvoker(options.Network, options.ConnectTimeout, time);
 
     /// <summary>The same for other servers on the way there.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout) => new(new SocketsHttpHandler
+    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time)
     {
-        AllowAutoRedirect = false,
-        UseCookies = false,
-        AutomaticDecompression = DecompressionMethods.None,
-        ConnectTimeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout,
-        PooledConnectionLifetime = TimeSpan.FromMinutes(15),
-        EnableMultipleHttp2Connections = true,
-        Proxy = new SystemProxies(),
-        SslOptions = TlsSettings.Of(network),
-        ConnectCallback = ConnectAsync,
+        var timeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout;
+        var proxies = new SystemProxies();
 
-        // Trace context is said once, by who knows which message it belongs to.
-        ActivityHeadersPropagator = null,
-    });
+        // What a user has set is looked at now, so that a mistake is found at the start.
+        var tls = network.AuthorityFiles.Count > 0 || network.ClientCertificateFile is not null ? TlsSettings.Of(network) : null;
+        return new(new UpstreamHandler(
+            new(timeout, time),
+            () => new()
+            {
+                AllowAutoRedirect = false,
+                UseCookies = false,
+                AutomaticDecompression = DecompressionMethods.None,
+                ConnectTimeout = timeout,
+                PooledConnectionLifetime = TimeSpan.FromMinutes(15),
+                EnableMultipleHttp2Connections = true,
+                Proxy = proxies,
+                SslOptions = tls ?? TlsSettings.Of(network),
+                ConnectCallback = ConnectAsync,
+
+                // Trace context is said once, by who knows which message it belongs to.
+                ActivityHeadersPropagator = null,
+            },
+            proxies));
+    }
 
     /// <summary>Sends a request and returns when the response's headers are here.</summary>
     /// <param name="method">GET, POST or DELETE.</param>
@@ -234,7 +246,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         using var request = new HttpRequestMessage(method, uri) { VersionPolicy = HttpVersionPolicy.RequestVersionOrHigher };
         if (body is { } bytes)
         {
-            request.Content = new ReadOnlyMemoryContent(bytes);
+            request.Content = new MessageContent(bytes);
             request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
         }
 
@@ -319,24 +331,6 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         return e.Message;
     }
 
-    /// <summary>Connects with TCP keep-alive: a peer that vanished without a word is noticed although streams have no read timeout.</summary>
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
-    {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            // Options come after: a name with several addresses takes several attempts, which a socket with options cannot make on Unix.
-            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
-            socket.NoDelay = true;
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
+        new NetworkStream(await TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true);
 }
