@@ -62,7 +62,7 @@ internal sealed class RawServer : IAsyncDisposable
                 _talks.Add(TalkAsync(socket, Connections++));
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception e) when (_stop.IsCancellationRequested && e is OperationCanceledException or InvalidOperationException or ObjectDisposedException or SocketException)
         {
             // The test is over.
         }

@@ -159,26 +159,35 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The whole body, bounded by the longest message accepted.</summary>
     /// <exception cref="UpstreamHttpException">It is too long, or the connection broke.</exception>
-    public async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<ResponseBytes> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
+        // Over HTTP/1.1 a length is the end, and later revisions have one of their own to wait for.
+        var length = response.Content is ResponseContent plain ? plain.KnownLength : response.Version.Major == 1 ? response.Content.Headers.ContentLength ?? -1 : -1;
+        var bytes = new ResponseBytes(length <= options.MaxMessageSize ? (int)length : 0);
         try
         {
             await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
-            if (response.Version.Major == 1 && response.Content.Headers.ContentLength is { } length && length <= options.MaxMessageSize)
+            while (bytes.Length != length && await stream.ReadAsync(bytes.Free(), cancellationToken) is > 0 and var count)
             {
-                // Over HTTP/1.1 that is the end, and later revisions have one of their own to wait for.
-                var body = new byte[length];
-                return body.AsMemory(0, await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellationToken));
+                bytes.Filled(count);
+                if (bytes.Length > options.MaxMessageSize)
+                {
+                    throw BoundedStream.TooLong(options.MaxMessageSize);
+                }
             }
 
-            using var bounded = new BoundedStream(stream, options.MaxMessageSize);
-            using var buffer = new MemoryStream();
-            await bounded.CopyToAsync(buffer, cancellationToken);
-            return buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+            return bytes;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException and not UpstreamHttpException)
+        catch (Exception e)
         {
-            throw new UpstreamHttpException($"the answer broke off: {e.Message}", requestWasSent: true);
+            bytes.Dispose();
+            if (e is HttpRequestException or IOException and not UpstreamHttpException)
+            {
+                throw new UpstreamHttpException($"the answer broke off: {e.Message}", requestWasSent: true);
+            }
+
+            throw;
         }
     }
 
@@ -192,7 +201,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         {
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             timeout.CancelAfter(ControlTimeout);
-            body = ServerSentEvents.IsEventStream(response) ? await ReadFirstEventAsync(response, timeout.Token) : await ReadBodyAsync(response, timeout.Token);
+            body = ServerSentEvents.IsEventStream(response) ? await ReadFirstEventAsync(response, timeout.Token) : await KeepBodyAsync(response, timeout.Token);
         }
         catch (Exception e) when (e is UpstreamHttpException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
@@ -207,6 +216,12 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
         var text = string.Join(' ', System.Text.Encoding.UTF8.GetString(body.Span[..Math.Min(body.Length, MaxText)]).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         return (body, text.Length == 0 || text[0] == '<' ? status : $"{status}: {text}");
+    }
+
+    private async Task<ReadOnlyMemory<byte>> KeepBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        using var bytes = await ReadBodyAsync(response, cancellationToken);
+        return bytes.Memory.ToArray();
     }
 
     /// <summary>Some servers send even a refusal as an event.</summary>

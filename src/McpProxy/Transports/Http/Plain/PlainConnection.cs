@@ -57,6 +57,7 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<HttpResponseMessage> ExchangeAsync(HttpRequestMessage request, PlainTarget target, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
+        using var stopSending = body.Length > MaxCopied ? CancellationTokenSource.CreateLinkedTokenSource(cancellationToken) : null;
         try
         {
             // Not awaited: a server may answer before it has read all, and may not read on until its answer is read.
@@ -64,8 +65,16 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
             var head = RequestHead.Write(request, target, request.Content is null ? null : body.Length, copied);
             head.Append(body.Span[..copied]);
             _isReusable = !head.AsksForClose;
-            _sending = SendAsync(head, body[copied..], cancellationToken).AsTask();
-            Received(await FirstAsync());
+            _sending = SendAsync(head, body[copied..], stopSending?.Token ?? cancellationToken).AsTask();
+            try
+            {
+                Received(await _first);
+            }
+            finally
+            {
+                _isReceiving = false;
+            }
+
             var scanned = 0;
             int length;
             while (true)
@@ -78,6 +87,13 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
 
                 if (ResponseHead.Status(Buffered) is var status && status >= 200)
                 {
+                    if (!_sending.IsCompleted)
+                    {
+                        // Nobody waits for the rest; and its bytes are the caller's again when the response is.
+                        stopSending?.Cancel();
+                        await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    }
+
                     return Read(length, request);
                 }
 
@@ -175,6 +191,7 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
             Skip(length);
             _isReusable &= head.KeepsAlive && _sending.IsCompletedSuccessfully;
             IdleLimit = head.IdleLimit;
+            content.KnownLength = head.Length;
             if (head.Framing == BodyFraming.None)
             {
                 Finish();
@@ -190,18 +207,6 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         {
             response.Dispose();
             throw;
-        }
-    }
-
-    private async ValueTask<int> FirstAsync()
-    {
-        try
-        {
-            return await _first;
-        }
-        finally
-        {
-            _isReceiving = false;
         }
     }
 
@@ -297,13 +302,14 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         {
             try
             {
-                await FirstAsync();
+                await _first;
             }
             catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
             {
                 // That was the point: only now is nobody writing into the buffer.
             }
 
+            _isReceiving = false;
         }
 
         GiveBuffer();

@@ -8,6 +8,9 @@ internal sealed class ResponseContent : HttpContent
     /// <summary>The body; null when there is none.</summary>
     public ResponseBody? Body { get; set; }
 
+    /// <summary>How long the body is, where the server said so; negative otherwise.</summary>
+    public long KnownLength { get; set; } = -1;
+
     protected override Task<Stream> CreateContentReadStreamAsync() => Task.FromResult((Stream?)Body ?? Stream.Null);
 
     protected override Stream CreateContentReadStream(CancellationToken cancellationToken) => (Stream?)Body ?? Stream.Null;
