@@ -90,6 +90,11 @@ internal static partial class Program
             LogInsecure(loggers.CreateLogger("usage"));
         }
 
+        if (settings.Port is null)
+        {
+            RuntimeTuning.ForOneClient();
+        }
+
         HttpUpstream upstream;
         try
         {

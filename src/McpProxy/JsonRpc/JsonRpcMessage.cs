@@ -173,6 +173,13 @@ public readonly struct JsonRpcMessage
     /// <summary>This message with its own copy of the bytes, safe to keep.</summary>
     public JsonRpcMessage Detach() => new(Utf8.ToArray(), this);
 
+    /// <summary>The same message in a buffer of the caller's, which is at least as long as <see cref="Utf8"/>.</summary>
+    internal JsonRpcMessage DetachInto(Memory<byte> buffer)
+    {
+        Utf8.CopyTo(buffer);
+        return new(buffer[..Utf8.Length], this);
+    }
+
     /// <summary>This message with another id: bytes in which nothing else is different.</summary>
     /// <param name="utf8">The bytes.</param>
     /// <param name="id">Where the id stands in them.</param>

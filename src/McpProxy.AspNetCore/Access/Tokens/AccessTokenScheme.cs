@@ -49,7 +49,7 @@ internal sealed class AccessTokenScheme : IAccessScheme, IDisposable
         _time = time;
         _required = ScopeSet.Of(options.RequiredScopes);
         _checked = new(time);
-        _http = UpstreamHttpClient.CreateInvoker(network, s_connectTimeout);
+        _http = UpstreamHttpClient.CreateInvoker(network, s_connectTimeout, time);
         _issuers = options.Issuers.Distinct(StringComparer.Ordinal).ToDictionary(
             issuer => issuer, issuer => new IssuerKeys(issuer, new(_http, Checked(issuer), allowHttp: false, time), time, logger), StringComparer.Ordinal);
     }

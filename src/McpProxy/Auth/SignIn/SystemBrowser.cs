@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using McpProxy.Transports.Http;
 using McpProxy.Transports.Stdio;
 
 namespace McpProxy.Auth.SignIn;
@@ -21,6 +22,7 @@ internal sealed class SystemBrowser : IBrowser
 
         var environment = Environment.GetEnvironmentVariables().Cast<System.Collections.DictionaryEntry>()
             .ToDictionary(entry => (string)entry.Key, entry => (string?)entry.Value ?? "", StringComparer.Ordinal);
+        RuntimeTuning.RemoveFrom(environment);
         var failure = "there is no program to open it with (xdg-open, or the one that BROWSER names)";
         foreach (var candidate in Candidates(environment))
         {

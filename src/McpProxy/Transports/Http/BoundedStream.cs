@@ -37,6 +37,9 @@ internal sealed class BoundedStream(Stream inner, long limit) : Stream
     private int Count(int read)
     {
         _read += read;
-        return _read <= limit ? read : throw new UpstreamHttpException($"the message is longer than {limit} bytes (--max-message-size)", requestWasSent: true);
+        return _read <= limit ? read : throw TooLong(limit);
     }
+
+    /// <summary>The error for a message that is too long.</summary>
+    public static UpstreamHttpException TooLong(long limit) => new($"the message is longer than {limit} bytes (--max-message-size)", requestWasSent: true);
 }

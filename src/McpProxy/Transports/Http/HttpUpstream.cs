@@ -44,8 +44,8 @@ public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
         }
 
         _options = options;
-        _http = UpstreamHttpClient.CreateInvoker(options);
         _time = time ?? TimeProvider.System;
+        _http = UpstreamHttpClient.CreateInvoker(options, _time);
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("upstream");
         _tools = new(_logger);
         if (options.OAuth is { } oauth)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.Sse;
@@ -25,9 +26,10 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly SessionReplay _replay = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
-    private readonly HashSet<Task> _running = [];
+    private readonly HashSet<Exchange> _running = [];
     private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
+    private TaskCompletionSource? _drained;
     private IMessageReceiver? _receiver;
     private volatile IHttpClientHalf? _half;
     private TaskCompletionSource? _decision;
@@ -49,7 +51,6 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             return false;
         }
 
-        message = message.Detach();
         var cancelled = message.CancelledRequest();
         if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification)
         {
@@ -57,11 +58,35 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             await _notifications.WaitAsync(cancellationToken);
         }
 
-        Start(
-            cancelled.IsNone ? ExchangeAsync(message) : CancelAsync(message, cancelled),
+        var exchange = new Exchange(message, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
+        Task earlier;
+        lock (_gate)
+        {
+            if (_closing.IsCancellationRequested)
+            {
+                exchange.Dispose();
+                return false;
+            }
 
-            // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
-            isBarrier: cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8)));
+            _running.Add(exchange);
+            earlier = _lastBarrier;
+            if (cancelled.IsNone && exchange.Message.Kind == JsonRpcMessageKind.Request)
+            {
+                _exchanges[exchange.Message.Id] = exchange;
+            }
+        }
+
+        // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
+        var isBarrier = cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8));
+        var work = cancelled.IsNone ? ExchangeAsync(exchange, earlier) : CancelAsync(exchange, cancelled.Detach());
+        if (isBarrier && !work.IsCompleted)
+        {
+            lock (_gate)
+            {
+                _lastBarrier = work;
+            }
+        }
+
         return true;
     }
 
@@ -76,14 +101,24 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         await _closing.CancelAsync();
-        Task[] running;
+        Exchange[] running;
+        var all = Task.CompletedTask;
         lock (_gate)
         {
             running = [.. _running];
+            if (running.Length > 0)
+            {
+                _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
+                all = _drained.Task;
+            }
+        }
+
+        foreach (var exchange in running)
+        {
+            exchange.Cancel();
         }
 
         // Bounded: one of them may be handing an answer to a client that does not read.
-        var all = Task.WhenAll(running);
         await Task.WhenAny(all, Task.Delay(s_closeTimeout, http.Time));
         if (_half is not null)
         {
@@ -98,52 +133,29 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
     }
 
-    private void Start(Task work, bool isBarrier)
+    /// <summary>An exchange is over; from here on nobody uses its message.</summary>
+    private void End(Exchange exchange)
     {
-        if (work.IsCompleted)
-        {
-            return;
-        }
-
         lock (_gate)
         {
-            _running.Add(work);
-            if (isBarrier)
+            if (_exchanges.GetValueOrDefault(exchange.Message.Id) == exchange)
             {
-                _lastBarrier = work;
+                _exchanges.Remove(exchange.Message.Id);
+            }
+
+            _running.Remove(exchange);
+            if (_running.Count == 0)
+            {
+                _drained?.TrySetResult();
             }
         }
 
-        _ = work.ContinueWith(
-            done =>
-            {
-                lock (_gate)
-                {
-                    _running.Remove(done);
-                }
-            },
-            CancellationToken.None,
-            TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
+        exchange.Dispose();
     }
 
-    private async Task ExchangeAsync(JsonRpcMessage message)
+    private async Task ExchangeAsync(Exchange exchange, Task earlier)
     {
-        Task earlier;
-        lock (_gate)
-        {
-            earlier = _lastBarrier;
-        }
-
-        using var exchange = new Exchange(message.IsModern(), _closing.Token);
-        if (message.Kind == JsonRpcMessageKind.Request)
-        {
-            lock (_gate)
-            {
-                _exchanges[message.Id] = exchange;
-            }
-        }
-
+        var message = exchange.Message;
         try
         {
             // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
@@ -180,13 +192,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
                 _notifications.Release();
             }
 
-            lock (_gate)
-            {
-                if (_exchanges.GetValueOrDefault(message.Id) == exchange)
-                {
-                    _exchanges.Remove(message.Id);
-                }
-            }
+            End(exchange);
         }
     }
 
@@ -194,28 +200,35 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// Cancels a request: a modern one by closing its response stream (MCP 2026-07-28, "Cancellation"), a legacy one by
     /// passing the notification on, without waiting for anything sent before it.
     /// </summary>
-    private async Task CancelAsync(JsonRpcMessage message, JsonRpcId requestId)
+    private async Task CancelAsync(Exchange cancelling, JsonRpcId requestId)
     {
-        Exchange? exchange;
-        lock (_gate)
+        try
         {
-            exchange = _exchanges.GetValueOrDefault(requestId);
-        }
+            Exchange? exchange;
+            lock (_gate)
+            {
+                exchange = _exchanges.GetValueOrDefault(requestId);
+            }
 
-        if (_half is not null && exchange is not { IsModern: true })
+            if (_half is not null && exchange is not { IsModern: true })
+            {
+                try
+                {
+                    await _half.PostAsync(cancelling.Message, cancelling.Token);
+                }
+                catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
+                {
+                    LogNotDelivered(LogLevel.Warning, cancelling.Message, e.Message);
+                }
+            }
+
+            // A server does not answer what was cancelled, so its stream would stay open for nothing.
+            exchange?.Cancel();
+        }
+        finally
         {
-            try
-            {
-                await _half.PostAsync(message, _closing.Token);
-            }
-            catch (Exception e) when (e is UpstreamHttpException or OperationCanceledException)
-            {
-                LogNotDelivered(LogLevel.Warning, message, e.Message);
-            }
+            End(cancelling);
         }
-
-        // A server does not answer what was cancelled, so its stream would stay open for nothing.
-        exchange?.Cancel();
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
@@ -223,7 +236,18 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     {
         if (_half is { } half)
         {
-            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: false, cancellationToken);
+            var started = http.Time.GetTimestamp();
+            try
+            {
+                return await half.PostAsync(message, cancellationToken);
+            }
+            catch (UpstreamHttpException e) when (!e.RequestWasSent && http.Options.ConnectTimeout > s_firstRetry)
+            {
+                LogRetrying(e.Message);
+            }
+
+            await Task.Delay(s_firstRetry, http.Time, cancellationToken);
+            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: false, cancellationToken, started, s_firstRetry * 2);
         }
 
         var decision = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -366,10 +390,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
     /// <summary>Tries again, with growing pauses, while the server cannot be reached and so has seen nothing.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> RetryingAsync(Func<ValueTask<HttpRefusal?>> attempt, bool retryTemporary, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> RetryingAsync(
+        Func<ValueTask<HttpRefusal?>> attempt, bool retryTemporary, CancellationToken cancellationToken, long? since = null, TimeSpan? firstWait = null)
     {
-        var started = http.Time.GetTimestamp();
-        for (var wait = s_firstRetry; ; wait = wait * 2 < s_maxRetry ? wait * 2 : s_maxRetry)
+        var started = since ?? http.Time.GetTimestamp();
+        for (var wait = firstWait ?? s_firstRetry; ; wait = wait * 2 < s_maxRetry ? wait * 2 : s_maxRetry)
         {
             var left = http.Options.ConnectTimeout - http.Time.GetElapsedTime(started);
             try
@@ -429,12 +454,27 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
     private partial void LogDefect(Exception exception, JsonRpcMessage message);
 
-    /// <summary>A request under way, which can be closed.</summary>
-    private sealed class Exchange(bool isModern, CancellationToken closing) : IDisposable
+    /// <summary>A message under way, and its cancellation.</summary>
+    private sealed class Exchange : IDisposable
     {
-        private readonly CancellationTokenSource _source = CancellationTokenSource.CreateLinkedTokenSource(closing);
+        private readonly CancellationTokenSource _source = new();
+        private readonly byte[] _buffer;
+        private readonly bool _isPooled;
 
-        public bool IsModern { get; } = isModern;
+        /// <param name="message">The message, which is copied.</param>
+        /// <param name="isPooled">Whether nobody reads the bytes when the exchange is over. HTTP/2 does, where an answer comes before all was sent.</param>
+        public Exchange(in JsonRpcMessage message, bool isPooled)
+        {
+            _isPooled = isPooled;
+            _buffer = isPooled ? ArrayPool<byte>.Shared.Rent(message.Utf8.Length) : new byte[message.Utf8.Length];
+            Message = message.DetachInto(_buffer);
+            IsModern = Message.IsModern();
+        }
+
+        /// <summary>The message; its bytes are valid until this is disposed of.</summary>
+        public JsonRpcMessage Message { get; }
+
+        public bool IsModern { get; }
 
         public CancellationToken Token => _source.Token;
 
@@ -450,6 +490,13 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
         }
 
-        public void Dispose() => _source.Dispose();
+        public void Dispose()
+        {
+            _source.Dispose();
+            if (_isPooled)
+            {
+                ArrayPool<byte>.Shared.Return(_buffer);
+            }
+        }
     }
 }

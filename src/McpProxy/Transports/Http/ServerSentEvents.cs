@@ -20,7 +20,8 @@ internal sealed class ServerSentEvents(UpstreamHttpClient http, HttpResponseMess
 
     /// <summary>Whether a response is an event stream.</summary>
     public static bool IsEventStream(HttpResponseMessage response) =>
-        string.Equals(response.Content.Headers.ContentType?.MediaType, "text/event-stream", StringComparison.OrdinalIgnoreCase);
+        !(response.Content.Headers.NonValidated.TryGetValues("Content-Type", out var said) && string.Equals(said.ToString(), "application/json", StringComparison.Ordinal))
+        && string.Equals(response.Content.Headers.ContentType?.MediaType, "text/event-stream", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The events, until the server ends the stream.</summary>
     /// <exception cref="UpstreamHttpException">The stream broke, or an event is too long.</exception>

@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
+using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Http.Tls;
 
 namespace McpProxy.Transports.Http;
@@ -41,25 +42,36 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options) => CreateInvoker(options.Network, options.ConnectTimeout);
+    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time) => CreateInvoker(options.Network, options.ConnectTimeout, time);
 
     /// <summary>The same for other servers on the way there.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout) => new(new SocketsHttpHandler
+    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time)
     {
-        AllowAutoRedirect = false,
-        UseCookies = false,
-        AutomaticDecompression = DecompressionMethods.None,
-        ConnectTimeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout,
-        PooledConnectionLifetime = TimeSpan.FromMinutes(15),
-        EnableMultipleHttp2Connections = true,
-        Proxy = new SystemProxies(),
-        SslOptions = TlsSettings.Of(network),
-        ConnectCallback = ConnectAsync,
+        var timeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout;
+        var proxies = new SystemProxies();
 
-        // Trace context is said once, by who knows which message it belongs to.
-        ActivityHeadersPropagator = null,
-    });
+        // What a user has set is looked at now, so that a mistake is found at the start.
+        var tls = network.AuthorityFiles.Count > 0 || network.ClientCertificateFile is not null ? TlsSettings.Of(network) : null;
+        return new(new UpstreamHandler(
+            new(timeout, time),
+            () => new()
+            {
+                AllowAutoRedirect = false,
+                UseCookies = false,
+                AutomaticDecompression = DecompressionMethods.None,
+                ConnectTimeout = timeout,
+                PooledConnectionLifetime = TimeSpan.FromMinutes(15),
+                EnableMultipleHttp2Connections = true,
+                Proxy = proxies,
+                SslOptions = tls ?? TlsSettings.Of(network),
+                ConnectCallback = ConnectAsync,
+
+                // Trace context is said once, by who knows which message it belongs to.
+                ActivityHeadersPropagator = null,
+            },
+            proxies));
+    }
 
     /// <summary>Sends a request and returns when the response's headers are here.</summary>
     /// <param name="method">GET, POST or DELETE.</param>
@@ -148,26 +160,35 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The whole body, bounded by the longest message accepted.</summary>
     /// <exception cref="UpstreamHttpException">It is too long, or the connection broke.</exception>
-    public async Task<ReadOnlyMemory<byte>> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<ResponseBytes> ReadBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
     {
+        // Over HTTP/1.1 a length is the end, and later revisions have one of their own to wait for.
+        var length = response.Content is ResponseContent plain ? plain.KnownLength : response.Version.Major == 1 ? response.Content.Headers.ContentLength ?? -1 : -1;
+        var bytes = new ResponseBytes(length <= options.MaxMessageSize ? (int)length : 0);
         try
         {
             await using var stream = await response.Content.ReadAsStreamAsync(cancellationToken);
-            if (response.Version.Major == 1 && response.Content.Headers.ContentLength is { } length && length <= options.MaxMessageSize)
+            while (bytes.Length != length && await stream.ReadAsync(bytes.Free(), cancellationToken) is > 0 and var count)
             {
-                // Over HTTP/1.1 that is the end, and later revisions have one of their own to wait for.
-                var body = new byte[length];
-                return body.AsMemory(0, await stream.ReadAtLeastAsync(body, body.Length, throwOnEndOfStream: false, cancellationToken));
+                bytes.Filled(count);
+                if (bytes.Length > options.MaxMessageSize)
+                {
+                    throw BoundedStream.TooLong(options.MaxMessageSize);
+                }
             }
 
-            using var bounded = new BoundedStream(stream, options.MaxMessageSize);
-            using var buffer = new MemoryStream();
-            await bounded.CopyToAsync(buffer, cancellationToken);
-            return buffer.GetBuffer().AsMemory(0, (int)buffer.Length);
+            return bytes;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException and not UpstreamHttpException)
+        catch (Exception e)
         {
-            throw new UpstreamHttpException($"the answer broke off: {e.Message}", requestWasSent: true);
+            bytes.Dispose();
+            if (e is HttpRequestException or IOException and not UpstreamHttpException)
+            {
+                throw new UpstreamHttpException($"the answer broke off: {e.Message}", requestWasSent: true);
+            }
+
+            throw;
         }
     }
 
@@ -181,7 +202,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         {
             using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             timeout.CancelAfter(ControlTimeout);
-            body = ServerSentEvents.IsEventStream(response) ? await ReadFirstEventAsync(response, timeout.Token) : await ReadBodyAsync(response, timeout.Token);
+            body = ServerSentEvents.IsEventStream(response) ? await ReadFirstEventAsync(response, timeout.Token) : await KeepBodyAsync(response, timeout.Token);
         }
         catch (Exception e) when (e is UpstreamHttpException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
         {
@@ -196,6 +217,12 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
         var text = string.Join(' ', System.Text.Encoding.UTF8.GetString(body.Span[..Math.Min(body.Length, MaxText)]).Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         return (body, text.Length == 0 || text[0] == '<' ? status : $"{status}: {text}");
+    }
+
+    private async Task<ReadOnlyMemory<byte>> KeepBodyAsync(HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        using var bytes = await ReadBodyAsync(response, cancellationToken);
+        return bytes.Memory.ToArray();
     }
 
     /// <summary>Some servers send even a refusal as an event.</summary>
@@ -235,7 +262,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         using var request = new HttpRequestMessage(method, uri) { VersionPolicy = HttpVersionPolicy.RequestVersionOrHigher };
         if (body is { } bytes)
         {
-            request.Content = new ReadOnlyMemoryContent(bytes);
+            request.Content = new MessageContent(bytes);
             request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
         }
 
@@ -320,24 +347,6 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         return e.Message;
     }
 
-    /// <summary>Connects with TCP keep-alive: a peer that vanished without a word is noticed although streams have no read timeout.</summary>
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken)
-    {
-        var socket = new Socket(SocketType.Stream, ProtocolType.Tcp);
-        try
-        {
-            // Options come after: a name with several addresses takes several attempts, which a socket with options cannot make on Unix.
-            await socket.ConnectAsync(context.DnsEndPoint, cancellationToken);
-            socket.NoDelay = true;
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-            return new NetworkStream(socket, ownsSocket: true);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
-    }
+    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
+        new NetworkStream(await TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true);
 }

@@ -122,7 +122,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
     private async Task ReadAnswerAsync(JsonRpcMessage request, HttpResponseMessage response, bool modern, CancellationToken cancellationToken)
     {
-        var exchange = new Exchange(request, modern, Header(response, McpHeaders.SessionId));
+        var exchange = new Exchange(request, modern, request.Is("initialize"u8) ? Header(response, McpHeaders.SessionId) : null);
         string problem;
         if (ServerSentEvents.IsEventStream(response))
         {
@@ -134,8 +134,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
         else
         {
-            var body = await http.ReadBodyAsync(response, cancellationToken);
-            await DeliverAsync(exchange, body, cancellationToken);
+            using var body = await http.ReadBodyAsync(response, cancellationToken);
+            await DeliverAsync(exchange, body.Memory, cancellationToken);
             problem = "the server's answer has no response to the request";
         }
 
@@ -233,13 +233,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     }
 
     /// <summary>Hands on what one body or event holds.</summary>
-    private async Task DeliverAsync(Exchange exchange, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    private ValueTask DeliverAsync(Exchange exchange, ReadOnlyMemory<byte> data, CancellationToken cancellationToken) =>
+        JsonRpcMessage.IsBatch(data.Span) ? DeliverBatchAsync(exchange, data, cancellationToken) : DeliverOneAsync(exchange, data, cancellationToken);
+
+    private async ValueTask DeliverBatchAsync(Exchange exchange, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
-        if (!JsonRpcMessage.IsBatch(data.Span))
-        {
-            await DeliverOneAsync(exchange, data, cancellationToken);
-        }
-        else if (JsonRpcMessage.TrySplitBatch(data, out var elements, out var fault))
+        if (JsonRpcMessage.TrySplitBatch(data, out var elements, out var fault))
         {
             foreach (var element in elements)
             {
@@ -252,7 +251,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
-    private async Task DeliverOneAsync(Exchange exchange, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
+    private async ValueTask DeliverOneAsync(Exchange exchange, ReadOnlyMemory<byte> data, CancellationToken cancellationToken)
     {
         if (!JsonRpcMessage.TryParse(data, out var message, out var fault))
         {
@@ -310,7 +309,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
                 }
                 else if (response.StatusCode == HttpStatusCode.OK)
                 {
-                    await DeliverAsync(exchange, await http.ReadBodyAsync(response, timeout.Token), timeout.Token);
+                    using var body = await http.ReadBodyAsync(response, timeout.Token);
+                    await DeliverAsync(exchange, body.Memory, timeout.Token);
                 }
             }
 
@@ -328,7 +328,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// server has the last word. Not for the one call alone that came first, so its end does not end it.
     /// </summary>
     private Task ListToolsAsync(JsonRpcMessage call) =>
-        tools.ListOnceAsync(call, page => AskAsync(page, Current, modern: true, _closing.Token));
+        tools.ListOnceAsync(call.Detach(), page => AskAsync(page, Current, modern: true, _closing.Token));
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>
     private ValueTask<Session> RestoredAsync(CancellationToken cancellationToken)

@@ -1,0 +1,131 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Text;
+
+namespace McpProxy.Transports.Http.Plain;
+
+/// <summary>Writes the head of a request (RFC 9112, sections 3 and 5) into a buffer from the shared pool.</summary>
+internal struct RequestHead
+{
+    private const int FirstSize = 1024;
+
+    private byte[] _buffer;
+    private int _length;
+
+    private RequestHead(int spare) => _buffer = ArrayPool<byte>.Shared.Rent(FirstSize + spare);
+
+    /// <summary>Whether the request asks for the connection to be closed after it.</summary>
+    public bool AsksForClose { get; private set; }
+
+    /// <summary>The bytes written so far.</summary>
+    public readonly int Length => _length;
+
+    /// <summary>The whole buffer; who has written the head gives it back to the shared pool.</summary>
+    public readonly byte[] Buffer => _buffer;
+
+    /// <summary>Writes the head of a request.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="target">Its target and host.</param>
+    /// <param name="bodyLength">How long the body is; null for none.</param>
+    /// <param name="spare">How much more is to fit into the buffer.</param>
+    /// <exception cref="HttpRequestException">A header has a character that cannot be sent.</exception>
+    public static RequestHead Write(HttpRequestMessage request, PlainTarget target, int? bodyLength, int spare)
+    {
+        var head = new RequestHead(spare);
+        try
+        {
+            head.Write(request, target, bodyLength);
+            head.Reserve(spare);
+            return head;
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(head._buffer);
+            throw;
+        }
+    }
+
+    /// <summary>Adds the beginning of the body behind the head.</summary>
+    public void Append(ReadOnlySpan<byte> bytes)
+    {
+        Reserve(bytes.Length);
+        bytes.CopyTo(_buffer.AsSpan(_length));
+        _length += bytes.Length;
+    }
+
+    private void Write(HttpRequestMessage request, PlainTarget target, int? bodyLength)
+    {
+        Append(request.Method.Method);
+        Append(" "u8);
+        Append(target.PathAndQuery);
+        Append(" HTTP/1.1\r\nHost: "u8);
+        Append(request.Headers.Host ?? target.HostHeader);
+        Append("\r\n"u8);
+        foreach (var (name, values) in request.Headers.NonValidated)
+        {
+            if (string.Equals(name, "Host", StringComparison.OrdinalIgnoreCase))
+            {
+                continue;
+            }
+
+            var value = values.ToString();
+            AsksForClose |= string.Equals(name, "Connection", StringComparison.OrdinalIgnoreCase) && value.Contains("close", StringComparison.OrdinalIgnoreCase);
+            Append(name, value);
+        }
+
+        if (request.Content is { } content)
+        {
+            foreach (var (name, values) in content.Headers.NonValidated)
+            {
+                if (!string.Equals(name, "Content-Length", StringComparison.OrdinalIgnoreCase))
+                {
+                    Append(name, values.ToString());
+                }
+            }
+        }
+
+        // A method that is defined to have a body says so when there is none (RFC 9110, section 8.6).
+        if (bodyLength is not null || request.Method == HttpMethod.Post || request.Method == HttpMethod.Put || request.Method == HttpMethod.Patch)
+        {
+            Append("Content-Length: "u8);
+            Reserve(10);
+            Utf8Formatter.TryFormat(bodyLength ?? 0, _buffer.AsSpan(_length), out var digits);
+            _length += digits;
+            Append("\r\n"u8);
+        }
+
+        Append("\r\n"u8);
+    }
+
+    private void Append(string name, string value)
+    {
+        Append(name);
+        Append(": "u8);
+        Append(value);
+        Append("\r\n"u8);
+    }
+
+    private void Append(string text)
+    {
+        Reserve(text.Length);
+        if (text.AsSpan().ContainsAny('\r', '\n', '\0') || Ascii.FromUtf16(text, _buffer.AsSpan(_length), out var written) != OperationStatus.Done)
+        {
+            throw new HttpRequestException("Request headers must contain only ASCII characters.");
+        }
+
+        _length += written;
+    }
+
+    private void Reserve(int count)
+    {
+        if (_buffer.Length - _length >= count)
+        {
+            return;
+        }
+
+        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer.Length * 2, _length + count));
+        _buffer.AsSpan(0, _length).CopyTo(larger);
+        ArrayPool<byte>.Shared.Return(_buffer);
+        _buffer = larger;
+    }
+}
