@@ -11,14 +11,27 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     private long _sequence;
     private int _bytes;
 
-    /// <summary>Keeps an event and returns its id.</summary>
-    /// <param name="stream">The number of the stream that it belongs to.</param>
-    /// <param name="data">The message.</param>
-    public string Add(int stream, ReadOnlySpan<byte> data)
+    /// <summary>The number of the next event.</summary>
+    public long Next()
     {
         lock (_gate)
         {
-            var entry = new Entry(++_sequence, stream, data.ToArray());
+            return ++_sequence;
+        }
+    }
+
+    /// <summary>Whether an event is larger than all that are kept may be: it is kept only while it could not be sent.</summary>
+    public bool IsLarge(int length) => length > maxBytes;
+
+    /// <summary>Keeps an event.</summary>
+    /// <param name="stream">The number of the stream that it belongs to.</param>
+    /// <param name="sequence">Its own number.</param>
+    /// <param name="data">The message.</param>
+    public void Keep(int stream, long sequence, ReadOnlySpan<byte> data)
+    {
+        var entry = new Entry(sequence, stream, data.ToArray());
+        lock (_gate)
+        {
             _entries.AddLast(entry);
             _bytes += data.Length;
             while (_entries.Count > maxEvents || (_bytes > maxBytes && _entries.Count > 1))
@@ -26,12 +39,10 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
                 _bytes -= _entries.First!.Value.Data.Length;
                 _entries.RemoveFirst();
             }
-
-            return entry.Id;
         }
     }
 
-    /// <summary>An event was sent. One that is larger than all others together may be is not kept for a client that might come back.</summary>
+    /// <summary>An event was sent: a large one is not kept for a client that might come back.</summary>
     public void Sent(long sequence)
     {
         lock (_gate)
@@ -66,7 +77,7 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     /// <summary>The id of an event.</summary>
     public static string IdOf(int stream, long sequence) => string.Create(CultureInfo.InvariantCulture, $"{stream}-{sequence}");
 
-    /// <summary>Reads an event id that <see cref="Add"/> made.</summary>
+    /// <summary>Reads an event id that <see cref="IdOf"/> made.</summary>
     public static bool TryParse(string id, out int stream, out long sequence)
     {
         stream = 0;

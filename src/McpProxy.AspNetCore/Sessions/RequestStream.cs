@@ -65,7 +65,11 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                     return;
                 }
 
-                MarkSent(id);
+                if (ReplayBuffer.TryParse(id, out _, out var sequence))
+                {
+                    MarkSent(sequence);
+                    replay.Sent(sequence);
+                }
             }
 
             if (IsFinished)
@@ -111,14 +115,24 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                 return isSent;
             }
 
-            var id = replay.Add(Number, message.Utf8.Span);
-            if (_response is { } open && await open.SendAsync(message.Utf8, id))
+            var sequence = replay.Next();
+            var isLarge = replay.IsLarge(message.Utf8.Length);
+            if (!isLarge)
             {
-                MarkSent(id);
+                replay.Keep(Number, sequence, message.Utf8.Span);
+            }
+
+            if (_response is { } open && await open.SendAsync(message.Utf8, ReplayBuffer.IdOf(Number, sequence)))
+            {
+                MarkSent(sequence);
                 if (isLast)
                 {
                     open.Complete();
                 }
+            }
+            else if (isLarge)
+            {
+                replay.Keep(Number, sequence, message.Utf8.Span);
             }
 
             return true;
@@ -168,12 +182,5 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         IEnumerable<byte> Joined() => _answers.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
     }
 
-    private void MarkSent(string eventId)
-    {
-        if (ReplayBuffer.TryParse(eventId, out _, out var sequence))
-        {
-            Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
-            replay.Sent(sequence);
-        }
-    }
+    private void MarkSent(long sequence) => Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
 }

@@ -55,9 +55,14 @@ internal sealed partial class SseTransport(Serving serving)
         {
             await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
         }
-        else if (await RequestBody.ReadAsync(context, serving.Options) is { } messages
-            && await serving.Limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
+        else
         {
+            using var messages = await RequestBody.ReadAsync(context, serving.Options);
+            if (messages is null || !await serving.Limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
+            {
+                return;
+            }
+
             if (messages.Find(message => message.Kind == JsonRpcMessageKind.Request) is { Id.IsNone: false } request && await serving.RefuseWhileDrainingAsync(context, request.Id))
             {
                 return;

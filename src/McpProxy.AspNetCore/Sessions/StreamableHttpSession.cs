@@ -130,9 +130,10 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>Whether a client's <c>MCP-Protocol-Version</c> header is one that this session can have.</summary>
     public bool AcceptsVersion(string version) => version.Length == 0 || version == _protocolVersion || ProtocolVersions.IsLegacy(version);
 
-    /// <summary>Takes the messages of a POST and answers it.</summary>
-    public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, Accepted accepts)
+    /// <summary>Takes the messages of a POST, which are its own from now on, and answers it.</summary>
+    public async Task PostAsync(HttpContext context, PostedMessages messages, Accepted accepts)
     {
+        var isInitialize = messages[0].Is("initialize"u8);
         var requests = RequestsOf(messages);
         if (requests.Count == 0)
         {
@@ -146,7 +147,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        if (messages[0].Is("initialize"u8))
+        if (isInitialize)
         {
             _initializeId = requests[0];
         }
@@ -156,7 +157,7 @@ internal sealed class StreamableHttpSession : IConnection
         {
             // It ended before this came: a server that could not be started, most likely.
             await Running;
-            await HttpReply.ErrorAsync(context, messages[0].Is("initialize"u8) ? 200 : 404, requests[0], JsonRpcErrorCode.UpstreamUnavailable, EndDetail);
+            await HttpReply.ErrorAsync(context, isInitialize ? 200 : 404, requests[0], JsonRpcErrorCode.UpstreamUnavailable, EndDetail);
             return;
         }
 
@@ -173,11 +174,12 @@ internal sealed class StreamableHttpSession : IConnection
             using (Opened(response))
             {
                 await DeliverAsync(messages);
+                messages.Dispose();
                 await response.Completed;
             }
         }
 
-        if (messages[0].Is("initialize"u8) && response is { IsAborted: true, HasStarted: false })
+        if (isInitialize && response is { IsAborted: true, HasStarted: false })
         {
             // The client never learnt the session's id: nobody could use it or end it.
             End("the client gave up initialising");
@@ -282,7 +284,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
+    private async Task DeliverAsync(PostedMessages messages)
     {
         foreach (var message in messages)
         {
@@ -343,7 +345,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private static List<JsonRpcId> RequestsOf(IReadOnlyList<JsonRpcMessage> messages)
+    private static List<JsonRpcId> RequestsOf(PostedMessages messages)
     {
         var requests = new List<JsonRpcId>(messages.Count);
         for (var i = 0; i < messages.Count; i++)

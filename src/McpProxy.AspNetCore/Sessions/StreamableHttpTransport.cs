@@ -46,7 +46,8 @@ internal sealed partial class StreamableHttpTransport
         }
 
         var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
-        if (await RequestBody.ReadAsync(context, _serving.Options) is not { } messages
+        using var messages = await RequestBody.ReadAsync(context, _serving.Options);
+        if (messages is null
             || !await _serving.Limiter.AdmitAsync(context, messages, _sessions.GetValueOrDefault(sessionId)?.Relay?.RequestsInFlight ?? 0))
         {
             return;
@@ -131,7 +132,7 @@ internal sealed partial class StreamableHttpTransport
         return session;
     }
 
-    private async Task OpenAsync(HttpContext context, List<JsonRpcMessage> messages, Accepted accepts)
+    private async Task OpenAsync(HttpContext context, PostedMessages messages, Accepted accepts)
     {
         var id = messages[0].Id;
         if (messages.Count > 1)

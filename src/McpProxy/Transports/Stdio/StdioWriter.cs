@@ -2,12 +2,15 @@ using System.Buffers;
 
 namespace McpProxy.Transports.Stdio;
 
-/// <summary>Writes messages as lines, one write each, in the order of the calls.</summary>
+/// <summary>Writes messages as lines, one write each unless they are large, in the order of the calls.</summary>
 /// <param name="stream">Where to.</param>
 /// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
 internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
 {
     private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
+
+    /// <summary>What is written at once of a large message: no more fits a pipe.</summary>
+    private const int Slice = 64 * 1024 - 1;
 
     private readonly SemaphoreSlim _turn = new(1, 1);
     private bool _closed;
@@ -16,12 +19,10 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
     /// <returns>False when the reader is gone.</returns>
     public async ValueTask<bool> WriteAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
     {
-        var line = ArrayPool<byte>.Shared.Rent(message.Length + 1);
+        var last = ArrayPool<byte>.Shared.Rent(Math.Min(message.Length, Slice) + 1);
         try
         {
-            Frame(message.Span, line);
             await _turn.WaitAsync(cancellationToken);
-
             try
             {
                 if (_closed)
@@ -29,15 +30,22 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
                     return false;
                 }
 
-                if (isBlocking)
+                // What comes before the last slice goes out from where it is, unless something in it has to be replaced.
+                for (; message.Length > Slice; message = message[Slice..])
                 {
-                    WriteNow(line.AsSpan(0, message.Length + 1));
-                }
-                else
-                {
-                    await stream.WriteAsync(line.AsMemory(0, message.Length + 1), CancellationToken.None);
+                    var slice = message[..Slice];
+                    if (slice.Span.ContainsAny(s_lineBreaks))
+                    {
+                        CopyOnOneLine(slice.Span, last);
+                        slice = last.AsMemory(0, Slice);
+                    }
+
+                    await WriteNowAsync(slice);
                 }
 
+                CopyOnOneLine(message.Span, last);
+                last[message.Length] = (byte)'\n';
+                await WriteNowAsync(last.AsMemory(0, message.Length + 1));
                 return true;
             }
             catch (Exception e) when (e is IOException or ObjectDisposedException)
@@ -52,7 +60,7 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(line);
+            ArrayPool<byte>.Shared.Return(last);
         }
     }
 
@@ -80,13 +88,22 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
 
     public void Dispose() => _turn.Dispose();
 
-    private void WriteNow(ReadOnlySpan<byte> line) => stream.Write(line);
-
-    private static void Frame(ReadOnlySpan<byte> message, Span<byte> line)
+    /// <summary>Writes to the end: nobody could read what followed half a line.</summary>
+    private ValueTask WriteNowAsync(ReadOnlyMemory<byte> bytes)
     {
-        message.CopyTo(line);
-        line[message.Length] = (byte)'\n';
-        var rest = line[..message.Length];
+        if (!isBlocking)
+        {
+            return stream.WriteAsync(bytes, CancellationToken.None);
+        }
+
+        stream.Write(bytes.Span);
+        return ValueTask.CompletedTask;
+    }
+
+    private static void CopyOnOneLine(ReadOnlySpan<byte> text, Span<byte> line)
+    {
+        text.CopyTo(line);
+        var rest = line[..text.Length];
         int at;
 
         // Between tokens a line break is white space, and inside a string JSON has none: a space means the same.
