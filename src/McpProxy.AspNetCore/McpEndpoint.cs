@@ -95,14 +95,14 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
     {
-        if (_guard.Refusal(context) is { } refusal)
+        if (!_options.IsBehindFrontDoor && _guard.Refusal(context) is { } refusal)
         {
             LogRefused(refusal);
             await HttpReply.ErrorAsync(context, 403, default, JsonRpcErrorCode.InvalidRequest, $"Forbidden: {refusal}");
             return;
         }
 
-        if (_crossOrigin.Apply(context))
+        if (!_options.IsBehindFrontDoor && _crossOrigin.Apply(context))
         {
             return;
         }

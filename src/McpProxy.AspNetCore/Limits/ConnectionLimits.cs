@@ -8,9 +8,6 @@ public sealed record ConnectionLimits
     /// <summary>The slowest body that is waited for once its grace is over, in bytes a second: a sender who gives that little keeps no connection.</summary>
     private const double LeastBodyRate = 240;
 
-    /// <summary>How much of a body waits for its reader, in bytes: the server's own megabyte is kept in small pieces that are long to come back.</summary>
-    private const int RequestBuffer = 64 * 1024;
-
     /// <summary>Connections that may be open at once; more are closed as they come. Default: 5000, some for each session. 0: no limit.</summary>
     public int MaxConnections { get; init; } = 5000;
 
@@ -39,7 +36,6 @@ public sealed record ConnectionLimits
         limits.MinRequestBodyDataRate = BodyTimeout == TimeSpan.Zero ? null : new(LeastBodyRate, BodyTimeout < TimeSpan.FromSeconds(1.1) ? TimeSpan.FromSeconds(1.1) : BodyTimeout);
         limits.MaxRequestHeaderCount = MaxHeaderCount;
         limits.MaxRequestHeadersTotalSize = MaxHeaderSize;
-        limits.MaxRequestBufferSize = Math.Max(RequestBuffer, MaxHeaderSize);
     }
 
     private static TimeSpan OrNever(TimeSpan time) => time == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : time;

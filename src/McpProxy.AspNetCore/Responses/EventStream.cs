@@ -10,8 +10,6 @@ namespace McpProxy.AspNetCore.Responses;
 /// </summary>
 internal sealed class EventStream : IAsyncDisposable
 {
-    private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
-
     /// <summary>How long a client may leave a write unread.</summary>
     private static readonly TimeSpan s_unreadTimeout = TimeSpan.FromSeconds(30);
 
@@ -254,7 +252,7 @@ internal sealed class EventStream : IAsyncDisposable
     private static void WriteOnOneLine(PipeWriter writer, ReadOnlySpan<byte> data)
     {
         int at;
-        while ((at = data.IndexOfAny(s_lineBreaks)) >= 0)
+        while ((at = data.IndexOfAny((byte)'\r', (byte)'\n')) >= 0)
         {
             writer.Write(data[..at]);
             writer.Write(" "u8);

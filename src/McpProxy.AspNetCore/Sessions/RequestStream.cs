@@ -58,7 +58,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
             var previous = _response;
             _response = response;
             previous?.Complete();
-            foreach (var (id, data) in replay.After(Number, after ?? _lastSent))
+            foreach (var (id, data) in _hasEvents || after is not null ? replay.After(Number, after ?? _lastSent) : [])
             {
                 if (!await response.SendAsync(data, id))
                 {

@@ -7,8 +7,6 @@ namespace McpProxy.Transports.Stdio;
 /// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
 internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
 {
-    private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
-
     /// <summary>What is written at once of a large message: no more fits a pipe.</summary>
     private const int Slice = 64 * 1024 - 1;
 
@@ -34,7 +32,7 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
                 for (; message.Length > Slice; message = message[Slice..])
                 {
                     var slice = message[..Slice];
-                    if (slice.Span.ContainsAny(s_lineBreaks))
+                    if (slice.Span.ContainsAny((byte)'\r', (byte)'\n'))
                     {
                         CopyOnOneLine(slice.Span, last);
                         slice = last.AsMemory(0, Slice);
@@ -107,7 +105,7 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking) : IDisposable
         int at;
 
         // Between tokens a line break is white space, and inside a string JSON has none: a space means the same.
-        while ((at = rest.IndexOfAny(s_lineBreaks)) >= 0)
+        while ((at = rest.IndexOfAny((byte)'\r', (byte)'\n')) >= 0)
         {
             rest[at] = (byte)' ';
             rest = rest[(at + 1)..];
