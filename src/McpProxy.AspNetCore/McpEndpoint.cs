@@ -59,13 +59,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         var builders = new List<IEndpointConventionBuilder>();
         if (_options.StreamableHttpPath is { } path)
         {
-            builders.Add(routes.Map(path, context => GuardedAsync(context, _streamableHttp.HandleAsync)));
+            builders.Add(routes.Map(path, Guarded(_streamableHttp.HandleAsync)));
         }
 
         if (_options.SsePath is { } ssePath && _options.SessionMode != SessionMode.Stateless)
         {
-            builders.Add(routes.Map(ssePath, context => GuardedAsync(context, _sse.OpenAsync)));
-            builders.Add(routes.Map(_options.MessagesPath, context => GuardedAsync(context, _sse.PostAsync)));
+            builders.Add(routes.Map(ssePath, Guarded(_sse.OpenAsync)));
+            builders.Add(routes.Map(_options.MessagesPath, Guarded(_sse.PostAsync)));
         }
 
         return new ConventionBuilders(builders);
@@ -92,6 +92,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _readiness.Doubt();
         ServerDied?.Invoke(end);
     }
+
+    private RequestDelegate Guarded(Func<HttpContext, Task> handle) => context => GuardedAsync(context, handle);
 
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
     {

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
@@ -11,7 +12,8 @@ internal static class RequestBody
 {
     /// <summary>Reads the messages: one, or those of a batch.</summary>
     /// <returns>Null when the request was answered here; else to be disposed of.</returns>
-    public static async Task<PostedMessages?> ReadAsync(HttpContext context, McpEndpointOptions options)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public static async ValueTask<PostedMessages?> ReadAsync(HttpContext context, McpEndpointOptions options)
     {
         var (maxSize, maxDepth) = (options.MaxMessageSize, options.Limits.MaxJsonDepth);
         if (!IsJson(context.Request.ContentType))
@@ -38,7 +40,8 @@ internal static class RequestBody
         return kept;
     }
 
-    private static async Task<bool> ReadAsync(HttpContext context, PostedMessages messages, int maxSize, int maxDepth)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<bool> ReadAsync(HttpContext context, PostedMessages messages, int maxSize, int maxDepth)
     {
         if (await FillAsync(context, messages, maxSize) is > 0 and var status)
         {
@@ -94,7 +97,8 @@ internal static class RequestBody
         return false;
     }
 
-    private static async Task<int> FillAsync(HttpContext context, PostedMessages messages, int maxSize)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<int> FillAsync(HttpContext context, PostedMessages messages, int maxSize)
     {
         if (context.Request.ContentLength is { } length)
         {

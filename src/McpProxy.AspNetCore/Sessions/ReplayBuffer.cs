@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
+using McpProxy.AspNetCore.Responses;
 
 namespace McpProxy.AspNetCore.Sessions;
 
@@ -65,32 +65,15 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     }
 
     /// <summary>The events of a stream that came after one of its events.</summary>
-    public IReadOnlyList<(string Id, byte[] Data)> After(int stream, long sequence)
+    public IReadOnlyList<(EventId Id, byte[] Data)> After(int stream, long sequence)
     {
         lock (_gate)
         {
             // As for every new stream of a session whose answers are all JSON.
-            return _entries.Count == 0 ? [] : [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (entry.Id, entry.Data))];
+            return _entries.Count == 0 ? [] : [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (new EventId(stream, entry.Sequence), entry.Data))];
         }
     }
 
-    /// <summary>The id of an event.</summary>
-    public static string IdOf(int stream, long sequence) => string.Create(CultureInfo.InvariantCulture, $"{stream}-{sequence}");
-
-    /// <summary>Reads an event id that <see cref="IdOf"/> made.</summary>
-    public static bool TryParse(string id, out int stream, out long sequence)
-    {
-        stream = 0;
-        sequence = 0;
-        var dash = id.IndexOf('-', StringComparison.Ordinal);
-        return dash > 0
-            && int.TryParse(id.AsSpan(0, dash), NumberStyles.None, CultureInfo.InvariantCulture, out stream)
-            && long.TryParse(id.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
-    }
-
     [StructLayout(LayoutKind.Auto)]
-    private readonly record struct Entry(long Sequence, int Stream, byte[] Data)
-    {
-        public string Id => IdOf(Stream, Sequence);
-    }
+    private readonly record struct Entry(long Sequence, int Stream, byte[] Data);
 }

@@ -18,7 +18,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
 
     // Most have one request, and few have so many that looking through them would take longer.
     private readonly ICollection<JsonRpcId> _pending = requests.Count <= FewRequests ? requests : requests.ToHashSet();
-    private readonly List<byte[]> _answers = [];
+    private List<byte[]>? _answers;
     private EventStream? _response;
     private bool _hasEvents;
     private long _lastSent;
@@ -33,7 +33,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     public bool IsFinished { get; private set; }
 
     /// <summary>The id of the last event that a client was sent: where a new one would come in.</summary>
-    public string LastSentId => ReplayBuffer.IdOf(Number, Volatile.Read(ref _lastSent));
+    public EventId LastSent => new(Number, Volatile.Read(ref _lastSent));
 
     /// <summary>Whether a client reads it right now, and can be sent more than answers.</summary>
     public bool CanCarryEvents => _response is { CanCarryEvents: true };
@@ -65,11 +65,8 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                     return;
                 }
 
-                if (ReplayBuffer.TryParse(id, out _, out var sequence))
-                {
-                    MarkSent(sequence);
-                    replay.Sent(sequence);
-                }
+                MarkSent(id.Sequence);
+                replay.Sent(id.Sequence);
             }
 
             if (IsFinished)
@@ -122,7 +119,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                 replay.Keep(Number, sequence, message.Utf8.Span);
             }
 
-            if (_response is { } open && await open.SendAsync(message.Utf8, ReplayBuffer.IdOf(Number, sequence)))
+            if (_response is { } open && await open.SendAsync(message.Utf8, new EventId(Number, sequence)))
             {
                 MarkSent(sequence);
                 if (isLast)
@@ -170,6 +167,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     /// <summary>Gathers the answers for a client that takes nothing but JSON: one object, or an array for a batch.</summary>
     private async Task<bool> CollectAsync(EventStream response, JsonRpcMessage answer, bool isLast)
     {
+        _answers ??= [];
         _answers.Add(answer.Utf8.ToArray());
         if (!isLast)
         {
@@ -179,7 +177,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         IsFinished = true;
         return await response.TryAnswerJsonAsync(_answers.Count == 1 ? _answers[0] : [(byte)'[', .. Joined(), (byte)']'], 200);
 
-        IEnumerable<byte> Joined() => _answers.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
+        IEnumerable<byte> Joined() => _answers!.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
     }
 
     private void MarkSent(long sequence) => Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));

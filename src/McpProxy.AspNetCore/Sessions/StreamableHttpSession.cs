@@ -17,6 +17,7 @@ internal sealed class StreamableHttpSession : IConnection
     private readonly TimeProvider _time;
     private readonly ReplayBuffer _replay;
     private readonly RequestStream _own;
+    private readonly Action<HttpResponse> _starting;
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, RequestStream> _byRequest = [];
     private readonly Dictionary<int, RequestStream> _byNumber = [];
@@ -39,6 +40,7 @@ internal sealed class StreamableHttpSession : IConnection
         Number = serving.NextSessionNumber();
         _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes);
         _own = new(0, [], _replay);
+        _starting = NameSession;
         _lastActivity = _time.GetTimestamp();
     }
 
@@ -167,7 +169,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        var response = NewResponse(context, stream.LastSentId, accepts);
+        var response = NewResponse(context, stream.LastSent, accepts);
         await using (response)
         {
             await stream.AttachAsync(response);
@@ -190,12 +192,12 @@ internal sealed class StreamableHttpSession : IConnection
     public async Task GetAsync(HttpContext context)
     {
         var (stream, after) = (_own, (long?)null);
-        if (ReplayBuffer.TryParse(context.Request.Headers[McpHeaders.LastEventId].ToString(), out var number, out var sequence))
+        if (EventId.TryParse(context.Request.Headers[McpHeaders.LastEventId].ToString(), out var last))
         {
-            after = sequence;
+            after = last.Sequence;
             lock (_gate)
             {
-                stream = number == 0 ? _own : _byNumber.GetValueOrDefault(number) ?? RequestStream.Finished(number, _replay);
+                stream = last.Stream == 0 ? _own : _byNumber.GetValueOrDefault(last.Stream) ?? RequestStream.Finished(last.Stream, _replay);
             }
         }
 
@@ -205,7 +207,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
 
         // The first event marks the place where the client comes in: what it has not got yet follows it.
-        var first = after is { } sequenceSeen ? ReplayBuffer.IdOf(stream.Number, sequenceSeen) : stream.LastSentId;
+        var first = after is { } sequenceSeen ? new EventId(stream.Number, sequenceSeen) : stream.LastSent;
         var response = NewResponse(context, first, new(Json: false, Events: true));
         await using (response)
         {
@@ -307,21 +309,23 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, string firstEventId, Accepted accepts) => new(context, _time)
+    private void NameSession(HttpResponse response)
+    {
+        if (!_initializeFailed)
+        {
+            response.Headers[McpHeaders.SessionId] = Id;
+        }
+    }
+
+    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts) => new(context, _time)
     {
         AcceptsJson = accepts.Json,
         AcceptsEvents = accepts.Events,
         StartsEventsEarly = _protocolVersion is not null,
-        Starting = response =>
-        {
-            if (!_initializeFailed)
-            {
-                response.Headers[McpHeaders.SessionId] = Id;
-            }
-        },
+        Starting = _starting,
 
         // Clients of older revisions take an event without data for a broken message.
-        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? firstEventId : null,
+        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? first : null,
     };
 
     private OpenedResponse Opened(EventStream response)
@@ -363,7 +367,7 @@ internal sealed class StreamableHttpSession : IConnection
     {
         lock (_gate)
         {
-            if (_ended.Task.IsCompleted || requests.Exists(_byRequest.ContainsKey) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
+            if (_ended.Task.IsCompleted || HasAny(requests) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
             {
                 return false;
             }
@@ -376,6 +380,19 @@ internal sealed class StreamableHttpSession : IConnection
             _byNumber.Add(stream.Number, stream);
             return true;
         }
+    }
+
+    private bool HasAny(List<JsonRpcId> requests)
+    {
+        foreach (var id in requests)
+        {
+            if (_byRequest.ContainsKey(id))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private void Forget(RequestStream stream)

@@ -35,6 +35,6 @@ public sealed class ReplayBufferTests
             _buffer.Keep(1, _buffer.Next(), "x"u8);
         }
 
-        _buffer.After(1, 0).Select(entry => entry.Id).ShouldBe(["1-3", "1-4", "1-5"]);
+        _buffer.After(1, 0).Select(entry => entry.Id.ToString()).ShouldBe(["1-3", "1-4", "1-5"]);
     }
 }
