@@ -59,13 +59,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         var builders = new List<IEndpointConventionBuilder>();
         if (_options.StreamableHttpPath is { } path)
         {
-            builders.Add(routes.Map(path, context => GuardedAsync(context, _streamableHttp.HandleAsync)));
+            builders.Add(routes.Map(path, Guarded(_streamableHttp.HandleAsync)));
         }
 
         if (_options.SsePath is { } ssePath && _options.SessionMode != SessionMode.Stateless)
         {
-            builders.Add(routes.Map(ssePath, context => GuardedAsync(context, _sse.OpenAsync)));
-            builders.Add(routes.Map(_options.MessagesPath, context => GuardedAsync(context, _sse.PostAsync)));
+            builders.Add(routes.Map(ssePath, Guarded(_sse.OpenAsync)));
+            builders.Add(routes.Map(_options.MessagesPath, Guarded(_sse.PostAsync)));
         }
 
         return new ConventionBuilders(builders);
@@ -93,16 +93,18 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         ServerDied?.Invoke(end);
     }
 
+    private RequestDelegate Guarded(Func<HttpContext, Task> handle) => context => GuardedAsync(context, handle);
+
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
     {
-        if (_guard.Refusal(context) is { } refusal)
+        if (!_options.IsBehindFrontDoor && _guard.Refusal(context) is { } refusal)
         {
             LogRefused(refusal);
             await HttpReply.ErrorAsync(context, 403, default, JsonRpcErrorCode.InvalidRequest, $"Forbidden: {refusal}");
             return;
         }
 
-        if (_crossOrigin.Apply(context))
+        if (!_options.IsBehindFrontDoor && _crossOrigin.Apply(context))
         {
             return;
         }

@@ -71,4 +71,7 @@ public sealed record McpEndpointOptions
 
     /// <summary>The bounds of each session's relay.</summary>
     public RelayOptions Relay { get; set; } = new();
+
+    /// <summary>Whether the program has checked <c>Host</c> and <c>Origin</c> of every request, and dealt with CORS, before the endpoint sees it.</summary>
+    internal bool IsBehindFrontDoor { get; set; }
 }

@@ -1,4 +1,6 @@
 using System.Security.Claims;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features.Authentication;
 
 namespace McpProxy.AspNetCore;
 
@@ -6,7 +8,11 @@ namespace McpProxy.AspNetCore;
 internal static class Principal
 {
     /// <summary>The text of a request's user; null for one that nobody has authenticated.</summary>
-    public static string? Of(ClaimsPrincipal user)
+    public static string? Of(HttpContext context) =>
+        // Where nobody has set a user, asking the context for one would make an empty one.
+        context.Features.Get<IHttpAuthenticationFeature>()?.User is { } user ? Of(user) : null;
+
+    private static string? Of(ClaimsPrincipal user)
     {
         if (user.Identity is not { IsAuthenticated: true } identity)
         {

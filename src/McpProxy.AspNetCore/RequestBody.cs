@@ -1,4 +1,4 @@
-using System.Buffers;
+using System.Runtime.CompilerServices;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
@@ -11,8 +11,9 @@ namespace McpProxy.AspNetCore;
 internal static class RequestBody
 {
     /// <summary>Reads the messages: one, or those of a batch.</summary>
-    /// <returns>Null when the request was answered here.</returns>
-    public static async Task<List<JsonRpcMessage>?> ReadAsync(HttpContext context, McpEndpointOptions options)
+    /// <returns>Null when the request was answered here; else to be disposed of.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public static async ValueTask<PostedMessages?> ReadAsync(HttpContext context, McpEndpointOptions options)
     {
         var (maxSize, maxDepth) = (options.MaxMessageSize, options.Limits.MaxJsonDepth);
         if (!IsJson(context.Request.ContentType))
@@ -21,8 +22,28 @@ internal static class RequestBody
             return null;
         }
 
-        var (body, status) = await ReadBytesAsync(context, maxSize);
-        if (body is not { } bytes)
+        PostedMessages? messages = new();
+        try
+        {
+            return await ReadAsync(context, messages, maxSize, maxDepth) ? Kept(ref messages) : null;
+        }
+        finally
+        {
+            messages?.Dispose();
+        }
+    }
+
+    private static PostedMessages? Kept(ref PostedMessages? messages)
+    {
+        var kept = messages;
+        messages = null;
+        return kept;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<bool> ReadAsync(HttpContext context, PostedMessages messages, int maxSize, int maxDepth)
+    {
+        if (await FillAsync(context, messages, maxSize) is > 0 and var status)
         {
             if (status is 408 or 413)
             {
@@ -35,37 +56,36 @@ internal static class RequestBody
                 413 => $"The message is longer than {maxSize} bytes (--max-message-size)",
                 _ => "The request body could not be read",
             });
-            return null;
+            return false;
         }
 
-        // Nearly always there is one.
-        var messages = new List<JsonRpcMessage>(1);
+        var bytes = messages.Utf8;
         if (!JsonRpcMessage.IsBatch(bytes.Span))
         {
-            return await TryAddAsync(context, bytes, maxDepth, messages) ? messages : null;
+            return await TryAddAsync(context, bytes, maxDepth, messages);
         }
 
         if (!JsonRpcMessage.TrySplitBatch(bytes, maxDepth, out var elements, out var fault))
         {
             await HttpReply.ErrorAsync(context, 400, fault.Id, fault.Code, fault.Message);
-            return null;
+            return false;
         }
 
         foreach (var element in elements)
         {
             if (!await TryAddAsync(context, element, maxDepth, messages))
             {
-                return null;
+                return false;
             }
         }
 
-        return messages;
+        return true;
     }
 
     private static bool IsJson(string? contentType) => contentType == "application/json"
         || (MediaTypeHeaderValue.TryParse(contentType, out var type) && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
 
-    private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, int maxDepth, List<JsonRpcMessage> messages)
+    private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, int maxDepth, PostedMessages messages)
     {
         if (JsonRpcMessage.TryParse(utf8, maxDepth, out var message, out var fault))
         {
@@ -77,11 +97,17 @@ internal static class RequestBody
         return false;
     }
 
-    private static async Task<(ReadOnlyMemory<byte>? Body, int Status)> ReadBytesAsync(HttpContext context, int maxSize)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<int> FillAsync(HttpContext context, PostedMessages messages, int maxSize)
     {
-        if (context.Request.ContentLength > maxSize)
+        if (context.Request.ContentLength is { } length)
         {
-            return (null, 413);
+            if (length > maxSize)
+            {
+                return 413;
+            }
+
+            messages.Expect((int)length);
         }
 
         try
@@ -90,24 +116,23 @@ internal static class RequestBody
             while (true)
             {
                 var read = await reader.ReadAsync(context.RequestAborted);
-                if (read.Buffer.Length > maxSize)
+                if (messages.Length + read.Buffer.Length > maxSize)
                 {
-                    return (null, 413);
+                    return 413;
                 }
 
+                // Taken as it comes: the server would otherwise hold all of it in buffers of its own.
+                messages.Append(read.Buffer, maxSize);
+                reader.AdvanceTo(read.Buffer.End);
                 if (read.IsCompleted)
                 {
-                    var body = read.Buffer.ToArray();
-                    reader.AdvanceTo(read.Buffer.End);
-                    return (body, 0);
+                    return 0;
                 }
-
-                reader.AdvanceTo(read.Buffer.Start, read.Buffer.End);
             }
         }
         catch (BadHttpRequestException e)
         {
-            return (null, e.StatusCode);
+            return e.StatusCode;
         }
     }
 }

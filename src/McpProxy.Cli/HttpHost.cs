@@ -4,10 +4,13 @@ using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
+using McpProxy.Cli.Memory;
 using McpProxy.Transports;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -16,6 +19,8 @@ namespace McpProxy.Cli;
 /// <summary>Serves clients over HTTP.</summary>
 internal sealed partial class HttpHost : IAsyncDisposable
 {
+    private const int RequestBuffer = 64 * 1024;
+
     private readonly WebApplication _app;
     private readonly McpEndpoint _endpoint;
     private readonly OperationsEndpoint _operations;
@@ -37,12 +42,16 @@ internal sealed partial class HttpHost : IAsyncDisposable
     /// <summary>Starts to serve.</summary>
     /// <exception cref="IOException">The port is in use, or the address is none of this machine.</exception>
     /// <exception cref="UsageException">A certificate cannot be used, or an issuer not be asked.</exception>
-    public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var addresses = await ResolveAsync(settings.Host, cancellationToken);
         var (authentication, tls) = Access(settings, loggers);
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls));
+        builder.Services.Configure<SocketTransportOptions>(Configure);
+#if NET10_0_OR_GREATER
+        builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(memory);
+#endif
         if (tls is not null)
         {
             builder.WebHost.UseKestrelHttpsConfiguration();
@@ -50,7 +59,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
         builder.Services.AddRoutingCore();
         var app = builder.Build();
-        var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge };
+        var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge, IsBehindFrontDoor = true };
         var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);
         var operations = new OperationsEndpoint(settings.Operations with { Readiness = endpoint.UnreadinessAsync }, options, TimeProvider.System);
         var host = new HttpHost(app, endpoint, operations, authentication, tls);
@@ -76,13 +85,13 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
     /// <summary>Serves until told to stop; then requests in flight are answered before anything ends.</summary>
     /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, StopSignals signals)
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, ILoggerFactory loggers, StopSignals signals)
     {
         var logger = loggers.CreateLogger("http");
         HttpHost host;
         try
         {
-            host = await StartAsync(upstream, settings, loggers, signals.Stop);
+            host = await StartAsync(upstream, settings, memory, loggers, signals.Stop);
         }
         catch (IOException e)
         {
@@ -149,6 +158,9 @@ internal sealed partial class HttpHost : IAsyncDisposable
             kestrel.Listen(address, settings.Port ?? 0, listen => tls?.Use(listen));
         }
     }
+
+    /// <summary>What a body's reader has not taken yet stays with who sends it.</summary>
+    private static void Configure(SocketTransportOptions sockets) => sockets.MaxReadBufferSize = RequestBuffer;
 
     private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
     {

@@ -123,7 +123,9 @@ internal static partial class Program
             LogTerminal(loggers.CreateLogger("usage"));
         }
 
-        using var trim = new QuietTrim(s_quiet, new ProcessMemory(loggers.CreateLogger("memory")).GiveBack, TimeProvider.System);
+        var connections = new ConnectionMemory();
+        var memory = new ProcessMemory(connections, loggers.CreateLogger("memory"));
+        using var trim = new QuietTrim(s_quiet, memory.GiveBack, TimeProvider.System);
         settings.Relay.Activity = trim;
 
         // The start leaves something to give back, too.
@@ -131,7 +133,7 @@ internal static partial class Program
         await using var telemetry = OtlpExporter.Start(Environment.GetEnvironmentVariable, TimeProvider.System, loggers);
         if (settings.Port is not null)
         {
-            return await HttpHost.RunAsync(upstream, settings, loggers, signals);
+            return await HttpHost.RunAsync(upstream, settings, connections, loggers, signals);
         }
 
         await using var bridge = settings.Bridge is null ? null : new EraBridge(upstream, settings.Bridge, TimeProvider.System, loggers);

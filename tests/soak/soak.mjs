@@ -335,12 +335,17 @@ await Promise.all(
 clearInterval(sampling);
 clearInterval(killing);
 
+/** What is resident after the load, by the seconds that have passed since. */
+const afterwards = {};
+const loadEnded = Date.now();
+const watching = setInterval(() => (afterwards[Math.round((Date.now() - loadEnded) / 1000)] = memoryOf(proxy.pid)), 2000);
 const answered = await Promise.all(idlers.map(async (client) => (await client.call().catch(() => undefined))?.result?.mark === client.mark));
 await Promise.all(idlers.map((client) => client.close().catch(() => {})));
 const childrenAfter = await settled(proxy.pid, options.mode === 'per-session' ? 0 : 4);
 
 // Sessions whose clients have vanished end when they were idle for long enough, which is looked for now and then.
 await sleep(idlers.length > 0 || seconds < 10 ? 1000 : (IDLE_TIMEOUT + 12) * 1000);
+clearInterval(watching);
 const after = memoryOf(proxy.pid);
 const children = childrenOf(proxy.pid);
 proxy.removeAllListeners('exit');
@@ -362,7 +367,7 @@ const orphans = children.filter((id) => {
 const report = {
   mode: options.mode, seconds, ...counts,
   idle: idlers.length, idleAnswered: answered.filter(Boolean).length,
-  memoryKiB: { before, withIdlers, most, after }, childrenAfter, orphans: orphans.length, ended, endMs, problems,
+  memoryKiB: { before, withIdlers, most, afterwards, after }, childrenAfter, orphans: orphans.length, ended, endMs, problems,
 };
 console.log(JSON.stringify(report));
 const isGood = counts.crossTalk === 0 && counts.failed === 0 && orphans.length === 0 && report.idleAnswered === idlers.length && childrenAfter <= (options.mode === 'per-session' ? 0 : 4) && ended.code === 0;

@@ -13,7 +13,7 @@ public class SseRead : StageBenchmark
     public override void SetUp()
     {
         var options = new HttpUpstreamOptions { Url = new("http://127.0.0.1/mcp") };
-        _http = new(options, UpstreamHttpClient.CreateInvoker(options), TimeProvider.System);
+        _http = new(options, UpstreamHttpClient.CreateInvoker(options, TimeProvider.System), TimeProvider.System);
         _body = [.. "event: message\nid: 1-1\ndata: "u8, .. SampleMessage.Response(Size), .. "\n\n"u8];
     }
 

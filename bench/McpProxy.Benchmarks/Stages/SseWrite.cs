@@ -20,7 +20,7 @@ public class SseWrite : StageBenchmark
     }
 
     [Benchmark]
-    public Task Event() => _stream.SendAsync(_message, "1-1");
+    public Task Event() => _stream.SendAsync(_message, new EventId(1, 1));
 
     [Benchmark]
     public async Task Json()

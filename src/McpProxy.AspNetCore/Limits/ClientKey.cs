@@ -8,7 +8,7 @@ namespace McpProxy.AspNetCore.Limits;
 internal static class ClientKey
 {
     /// <summary>Who authenticated; else the remote address, of which an IPv6 host has a whole /64.</summary>
-    public static string Of(HttpContext context) => Principal.Of(context.User) ?? OfAddress(context.Connection.RemoteIpAddress);
+    public static string Of(HttpContext context) => Principal.Of(context) ?? OfAddress(context.Connection.RemoteIpAddress);
 
     private static string OfAddress(IPAddress? address)
     {

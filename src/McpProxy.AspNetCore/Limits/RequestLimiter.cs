@@ -39,7 +39,7 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
     /// <param name="messages">Its messages.</param>
     /// <param name="inSession">How many requests are in flight in the session that they are for.</param>
     /// <returns>False when it was answered here.</returns>
-    public async ValueTask<bool> AdmitAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, int inSession)
+    public async ValueTask<bool> AdmitAsync(HttpContext context, PostedMessages messages, int inSession)
     {
         var (requests, chargeable) = (0, 0);
         JsonRpcId first = default;

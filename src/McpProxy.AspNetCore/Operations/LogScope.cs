@@ -1,17 +1,32 @@
 using System.Collections;
 using System.Text;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 
 namespace McpProxy.AspNetCore.Operations;
 
 /// <summary>
 /// What a log line belongs to. A session goes by a running number: its id is as good as a password. Nothing is put into words
-/// before a line is written.
+/// before a line is written, unless it may be gone by then.
 /// </summary>
-/// <param name="session">The session's number; null where there is none.</param>
-/// <param name="message">What the client sent.</param>
-internal sealed class LogScope(int? session, JsonRpcMessage? message = null) : IReadOnlyList<KeyValuePair<string, object?>>
+internal sealed class LogScope : IReadOnlyList<KeyValuePair<string, object?>>
 {
+    private readonly int? _session;
+    private readonly string? _method;
+    private readonly JsonRpcId _id;
+
+    /// <param name="session">The session's number; null where there is none.</param>
+    /// <param name="message">What the client sent.</param>
+    public LogScope(int? session, in JsonRpcMessage? message = null)
+    {
+        _session = session;
+        if (message is { Kind: not JsonRpcMessageKind.Response } sent)
+        {
+            _method = McpMethodName.Of(sent.Method) is not McpMethodName.Other and var known ? known : Encoding.UTF8.GetString(sent.Method);
+            _id = sent.Id.Detach();
+        }
+    }
+
     public int Count => Fields().Count();
 
     public KeyValuePair<string, object?> this[int index] => Fields().ElementAt(index);
@@ -24,17 +39,17 @@ internal sealed class LogScope(int? session, JsonRpcMessage? message = null) : I
 
     private IEnumerable<KeyValuePair<string, object?>> Fields()
     {
-        if (session is { } number)
+        if (_session is { } number)
         {
             yield return new("session", number.ToString(System.Globalization.CultureInfo.InvariantCulture));
         }
 
-        if (message is { Kind: not JsonRpcMessageKind.Response } sent)
+        if (_method is not null)
         {
-            yield return new("method", Encoding.UTF8.GetString(sent.Method));
-            if (!sent.Id.IsNone)
+            yield return new("method", _method);
+            if (!_id.IsNone)
             {
-                yield return new("request_id", sent.Id.ToString());
+                yield return new("request_id", _id.ToString());
             }
         }
     }

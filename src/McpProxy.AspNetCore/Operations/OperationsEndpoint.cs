@@ -16,7 +16,7 @@ internal sealed class OperationsEndpoint : IDisposable
     private static readonly TimeSpan s_readyTimeout = TimeSpan.FromSeconds(5);
 
     private readonly OperationsOptions _options;
-    private readonly RequestGuard _guard;
+    private readonly RequestGuard? _guard;
     private readonly IReadOnlyList<IRequestGate> _gates;
     private readonly TimeProvider _time;
     private readonly MetricCollector? _metrics;
@@ -27,7 +27,7 @@ internal sealed class OperationsEndpoint : IDisposable
     public OperationsEndpoint(OperationsOptions options, McpEndpointOptions endpoint, TimeProvider time)
     {
         _options = options;
-        _guard = new(endpoint);
+        _guard = endpoint.IsBehindFrontDoor ? null : new(endpoint);
         _gates = endpoint.Gates;
         _time = time;
         _metrics = options.MetricsPath is null ? null : new(time);
@@ -57,7 +57,7 @@ internal sealed class OperationsEndpoint : IDisposable
 
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
     {
-        if (_guard.Refusal(context) is { } refusal)
+        if (_guard?.Refusal(context) is { } refusal)
         {
             await HttpReply.ErrorAsync(context, 403, default, JsonRpcErrorCode.InvalidRequest, $"Forbidden: {refusal}");
         }

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.AspNetCore.Responses;
@@ -10,8 +11,6 @@ namespace McpProxy.AspNetCore.Responses;
 /// </summary>
 internal sealed class EventStream : IAsyncDisposable
 {
-    private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
-
     /// <summary>How long a client may leave a write unread.</summary>
     private static readonly TimeSpan s_unreadTimeout = TimeSpan.FromSeconds(30);
 
@@ -42,7 +41,7 @@ internal sealed class EventStream : IAsyncDisposable
     public Action<HttpResponse>? Starting { get; init; }
 
     /// <summary>The id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
-    public string? FirstEventId { get; init; }
+    public EventId? FirstEventId { get; init; }
 
     /// <summary>Whether anything was sent.</summary>
     public bool HasStarted => _started;
@@ -81,6 +80,7 @@ internal sealed class EventStream : IAsyncDisposable
 
     /// <summary>Answers with JSON, if that is still open and the client takes it.</summary>
     /// <returns>False when it has to go out as an event, now or when the client comes back.</returns>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<bool> TryAnswerJsonAsync(ReadOnlyMemory<byte> body, int status)
     {
         if (!AcceptsJson)
@@ -88,24 +88,40 @@ internal sealed class EventStream : IAsyncDisposable
             return false;
         }
 
-        var answered = false;
-        await ExclusiveAsync(async () =>
+        await _turn.WaitAsync();
+        try
         {
-            if (!_started)
+            if (_started || _completed.Task.IsCompleted)
             {
-                _started = true;
-                Starting?.Invoke(_context.Response);
-                await HttpReply.JsonAsync(_context, status, body);
-                answered = true;
-                _completed.TrySetResult();
+                return false;
             }
-        });
-        return answered;
+
+            _started = true;
+            Starting?.Invoke(_context.Response);
+            HttpReply.StartJson(_context.Response, status, body.Length);
+            for (; body.Length > HttpReply.Slice; body = body[HttpReply.Slice..])
+            {
+                await WriteAsync(_context.Response.BodyWriter, body[..HttpReply.Slice]);
+            }
+
+            await WriteAsync(_context.Response.BodyWriter, body);
+            _completed.TrySetResult();
+            return true;
+        }
+        catch (Exception e) when (IsGone(e))
+        {
+            Abort();
+            return false;
+        }
+        finally
+        {
+            _turn.Release();
+        }
     }
 
     /// <summary>Sends an event.</summary>
     /// <returns>False when the client is gone.</returns>
-    public Task<bool> SendAsync(ReadOnlyMemory<byte> data, string? id = null, string? type = null) => ExclusiveAsync(async () =>
+    public Task<bool> SendAsync(ReadOnlyMemory<byte> data, EventId? id = null, string? type = null) => ExclusiveAsync(async () =>
     {
         await StartAsync();
         var writer = _context.Response.BodyWriter;
@@ -116,7 +132,7 @@ internal sealed class EventStream : IAsyncDisposable
 
         if (id is not null)
         {
-            Write(writer, "id: "u8, id);
+            Write(writer, "id: "u8, id.Value.ToString());
         }
 
         writer.Write("data: "u8);
@@ -192,7 +208,7 @@ internal sealed class EventStream : IAsyncDisposable
             await write();
             return true;
         }
-        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e) when (IsGone(e))
         {
             Abort();
             return false;
@@ -202,6 +218,8 @@ internal sealed class EventStream : IAsyncDisposable
             _turn.Release();
         }
     }
+
+    private static bool IsGone(Exception e) => e is IOException or OperationCanceledException or ObjectDisposedException;
 
     private async Task StartAsync()
     {
@@ -220,20 +238,23 @@ internal sealed class EventStream : IAsyncDisposable
         Starting?.Invoke(response);
         if (FirstEventId is not null)
         {
-            Write(response.BodyWriter, "id: "u8, FirstEventId);
+            Write(response.BodyWriter, "id: "u8, FirstEventId.Value.ToString());
             response.BodyWriter.Write("retry: 1000\ndata: \n\n"u8);
         }
 
         await FlushAsync(response.BodyWriter);
     }
 
-    private async Task FlushAsync(PipeWriter writer)
+    private ValueTask FlushAsync(PipeWriter writer) => WriteAsync(writer, default);
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask WriteAsync(PipeWriter writer, ReadOnlyMemory<byte> bytes)
     {
         // Zero means that nothing is being written; a clock may well begin there.
         Volatile.Write(ref _writingSince, Math.Max(1, _time.GetTimestamp()));
         try
         {
-            await writer.FlushAsync(_context.RequestAborted);
+            await (bytes.IsEmpty ? writer.FlushAsync(_context.RequestAborted) : writer.WriteAsync(bytes, _context.RequestAborted));
         }
         finally
         {
@@ -254,7 +275,7 @@ internal sealed class EventStream : IAsyncDisposable
     private static void WriteOnOneLine(PipeWriter writer, ReadOnlySpan<byte> data)
     {
         int at;
-        while ((at = data.IndexOfAny(s_lineBreaks)) >= 0)
+        while ((at = data.IndexOfAny((byte)'\r', (byte)'\n')) >= 0)
         {
             writer.Write(data[..at]);
             writer.Write(" "u8);

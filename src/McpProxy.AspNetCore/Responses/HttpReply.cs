@@ -22,17 +22,20 @@ internal static class HttpReply
 
     public static async Task JsonAsync(HttpContext context, int status, ReadOnlyMemory<byte> body)
     {
-        var response = context.Response;
-        response.StatusCode = status;
-        response.ContentType = "application/json";
-        response.ContentLength = body.Length;
-        var rest = body;
-        while (rest.Length > Slice)
+        StartJson(context.Response, status, body.Length);
+        for (; body.Length > Slice; body = body[Slice..])
         {
-            await response.BodyWriter.WriteAsync(rest[..Slice], context.RequestAborted);
-            rest = rest[Slice..];
+            await context.Response.BodyWriter.WriteAsync(body[..Slice], context.RequestAborted);
         }
 
-        await response.BodyWriter.WriteAsync(rest, context.RequestAborted);
+        await context.Response.BodyWriter.WriteAsync(body, context.RequestAborted);
+    }
+
+    /// <summary>Says what the answer is, before it is written.</summary>
+    public static void StartJson(HttpResponse response, int status, int length)
+    {
+        response.StatusCode = status;
+        response.ContentType = "application/json";
+        response.ContentLength = length;
     }
 }

@@ -1,5 +1,5 @@
-using System.Globalization;
 using System.Runtime.InteropServices;
+using McpProxy.AspNetCore.Responses;
 
 namespace McpProxy.AspNetCore.Sessions;
 
@@ -11,14 +11,27 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     private long _sequence;
     private int _bytes;
 
-    /// <summary>Keeps an event and returns its id.</summary>
-    /// <param name="stream">The number of the stream that it belongs to.</param>
-    /// <param name="data">The message.</param>
-    public string Add(int stream, ReadOnlySpan<byte> data)
+    /// <summary>The number of the next event.</summary>
+    public long Next()
     {
         lock (_gate)
         {
-            var entry = new Entry(++_sequence, stream, data.ToArray());
+            return ++_sequence;
+        }
+    }
+
+    /// <summary>Whether an event is larger than all that are kept may be: it is kept only while it could not be sent.</summary>
+    public bool IsLarge(int length) => length > maxBytes;
+
+    /// <summary>Keeps an event.</summary>
+    /// <param name="stream">The number of the stream that it belongs to.</param>
+    /// <param name="sequence">Its own number.</param>
+    /// <param name="data">The message.</param>
+    public void Keep(int stream, long sequence, ReadOnlySpan<byte> data)
+    {
+        var entry = new Entry(sequence, stream, data.ToArray());
+        lock (_gate)
+        {
             _entries.AddLast(entry);
             _bytes += data.Length;
             while (_entries.Count > maxEvents || (_bytes > maxBytes && _entries.Count > 1))
@@ -26,12 +39,10 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
                 _bytes -= _entries.First!.Value.Data.Length;
                 _entries.RemoveFirst();
             }
-
-            return entry.Id;
         }
     }
 
-    /// <summary>An event was sent. One that is larger than all others together may be is not kept for a client that might come back.</summary>
+    /// <summary>An event was sent: a large one is not kept for a client that might come back.</summary>
     public void Sent(long sequence)
     {
         lock (_gate)
@@ -54,32 +65,15 @@ internal sealed class ReplayBuffer(int maxEvents, int maxBytes)
     }
 
     /// <summary>The events of a stream that came after one of its events.</summary>
-    public IReadOnlyList<(string Id, byte[] Data)> After(int stream, long sequence)
+    public IReadOnlyList<(EventId Id, byte[] Data)> After(int stream, long sequence)
     {
         lock (_gate)
         {
             // As for every new stream of a session whose answers are all JSON.
-            return _entries.Count == 0 ? [] : [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (entry.Id, entry.Data))];
+            return _entries.Count == 0 ? [] : [.. _entries.Where(entry => entry.Stream == stream && entry.Sequence > sequence).Select(entry => (new EventId(stream, entry.Sequence), entry.Data))];
         }
     }
 
-    /// <summary>The id of an event.</summary>
-    public static string IdOf(int stream, long sequence) => string.Create(CultureInfo.InvariantCulture, $"{stream}-{sequence}");
-
-    /// <summary>Reads an event id that <see cref="Add"/> made.</summary>
-    public static bool TryParse(string id, out int stream, out long sequence)
-    {
-        stream = 0;
-        sequence = 0;
-        var dash = id.IndexOf('-', StringComparison.Ordinal);
-        return dash > 0
-            && int.TryParse(id.AsSpan(0, dash), NumberStyles.None, CultureInfo.InvariantCulture, out stream)
-            && long.TryParse(id.AsSpan(dash + 1), NumberStyles.None, CultureInfo.InvariantCulture, out sequence);
-    }
-
     [StructLayout(LayoutKind.Auto)]
-    private readonly record struct Entry(long Sequence, int Stream, byte[] Data)
-    {
-        public string Id => IdOf(Stream, Sequence);
-    }
+    private readonly record struct Entry(long Sequence, int Stream, byte[] Data);
 }

@@ -18,7 +18,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
 
     // Most have one request, and few have so many that looking through them would take longer.
     private readonly ICollection<JsonRpcId> _pending = requests.Count <= FewRequests ? requests : requests.ToHashSet();
-    private readonly List<byte[]> _answers = [];
+    private List<byte[]>? _answers;
     private EventStream? _response;
     private bool _hasEvents;
     private long _lastSent;
@@ -33,7 +33,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     public bool IsFinished { get; private set; }
 
     /// <summary>The id of the last event that a client was sent: where a new one would come in.</summary>
-    public string LastSentId => ReplayBuffer.IdOf(Number, Volatile.Read(ref _lastSent));
+    public EventId LastSent => new(Number, Volatile.Read(ref _lastSent));
 
     /// <summary>Whether a client reads it right now, and can be sent more than answers.</summary>
     public bool CanCarryEvents => _response is { CanCarryEvents: true };
@@ -58,14 +58,15 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
             var previous = _response;
             _response = response;
             previous?.Complete();
-            foreach (var (id, data) in replay.After(Number, after ?? _lastSent))
+            foreach (var (id, data) in _hasEvents || after is not null ? replay.After(Number, after ?? _lastSent) : [])
             {
                 if (!await response.SendAsync(data, id))
                 {
                     return;
                 }
 
-                MarkSent(id);
+                MarkSent(id.Sequence);
+                replay.Sent(id.Sequence);
             }
 
             if (IsFinished)
@@ -111,14 +112,24 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                 return isSent;
             }
 
-            var id = replay.Add(Number, message.Utf8.Span);
-            if (_response is { } open && await open.SendAsync(message.Utf8, id))
+            var sequence = replay.Next();
+            var isLarge = replay.IsLarge(message.Utf8.Length);
+            if (!isLarge)
             {
-                MarkSent(id);
+                replay.Keep(Number, sequence, message.Utf8.Span);
+            }
+
+            if (_response is { } open && await open.SendAsync(message.Utf8, new EventId(Number, sequence)))
+            {
+                MarkSent(sequence);
                 if (isLast)
                 {
                     open.Complete();
                 }
+            }
+            else if (isLarge)
+            {
+                replay.Keep(Number, sequence, message.Utf8.Span);
             }
 
             return true;
@@ -156,6 +167,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     /// <summary>Gathers the answers for a client that takes nothing but JSON: one object, or an array for a batch.</summary>
     private async Task<bool> CollectAsync(EventStream response, JsonRpcMessage answer, bool isLast)
     {
+        _answers ??= [];
         _answers.Add(answer.Utf8.ToArray());
         if (!isLast)
         {
@@ -165,15 +177,8 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         IsFinished = true;
         return await response.TryAnswerJsonAsync(_answers.Count == 1 ? _answers[0] : [(byte)'[', .. Joined(), (byte)']'], 200);
 
-        IEnumerable<byte> Joined() => _answers.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
+        IEnumerable<byte> Joined() => _answers!.SelectMany((bytes, index) => index == 0 ? bytes : bytes.Prepend((byte)','));
     }
 
-    private void MarkSent(string eventId)
-    {
-        if (ReplayBuffer.TryParse(eventId, out _, out var sequence))
-        {
-            Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
-            replay.Sent(sequence);
-        }
-    }
+    private void MarkSent(long sequence) => Volatile.Write(ref _lastSent, Math.Max(_lastSent, sequence));
 }

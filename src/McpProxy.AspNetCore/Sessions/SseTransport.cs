@@ -51,13 +51,18 @@ internal sealed partial class SseTransport(Serving serving)
         {
             await HttpReply.ErrorAsync(context, 400, default, JsonRpcErrorCode.InvalidRequest, "Bad request: the URL has no sessionId; post to the URL that the endpoint event names");
         }
-        else if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context.User))
+        else if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context))
         {
             await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
         }
-        else if (await RequestBody.ReadAsync(context, serving.Options) is { } messages
-            && await serving.Limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
+        else
         {
+            using var messages = await RequestBody.ReadAsync(context, serving.Options);
+            if (messages is null || !await serving.Limiter.AdmitAsync(context, messages, session.Relay?.RequestsInFlight ?? 0))
+            {
+                return;
+            }
+
             if (messages.Find(message => message.Kind == JsonRpcMessageKind.Request) is { Id.IsNone: false } request && await serving.RefuseWhileDrainingAsync(context, request.Id))
             {
                 return;
@@ -82,7 +87,7 @@ internal sealed partial class SseTransport(Serving serving)
         using var counted = ProxyMeter.Session("sse");
         using var scope = serving.Logger.BeginScope(new LogScope(serving.NextSessionNumber()));
         LogBegan(serving.Logger);
-        await using var session = new SseSession(context, Principal.Of(context.User), serving.Time);
+        await using var session = new SseSession(context, Principal.Of(context), serving.Time);
         _sessions[session.Id] = session;
         serving.OpenStreams.Add(session.Stream);
         try

@@ -17,6 +17,7 @@ internal sealed class StreamableHttpSession : IConnection
     private readonly TimeProvider _time;
     private readonly ReplayBuffer _replay;
     private readonly RequestStream _own;
+    private readonly Action<HttpResponse> _starting;
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, RequestStream> _byRequest = [];
     private readonly Dictionary<int, RequestStream> _byNumber = [];
@@ -39,6 +40,7 @@ internal sealed class StreamableHttpSession : IConnection
         Number = serving.NextSessionNumber();
         _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes);
         _own = new(0, [], _replay);
+        _starting = NameSession;
         _lastActivity = _time.GetTimestamp();
     }
 
@@ -130,9 +132,10 @@ internal sealed class StreamableHttpSession : IConnection
     /// <summary>Whether a client's <c>MCP-Protocol-Version</c> header is one that this session can have.</summary>
     public bool AcceptsVersion(string version) => version.Length == 0 || version == _protocolVersion || ProtocolVersions.IsLegacy(version);
 
-    /// <summary>Takes the messages of a POST and answers it.</summary>
-    public async Task PostAsync(HttpContext context, IReadOnlyList<JsonRpcMessage> messages, Accepted accepts)
+    /// <summary>Takes the messages of a POST, which are its own from now on, and answers it.</summary>
+    public async Task PostAsync(HttpContext context, PostedMessages messages, Accepted accepts)
     {
+        var isInitialize = messages[0].Is("initialize"u8);
         var requests = RequestsOf(messages);
         if (requests.Count == 0)
         {
@@ -146,7 +149,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        if (messages[0].Is("initialize"u8))
+        if (isInitialize)
         {
             _initializeId = requests[0];
         }
@@ -156,7 +159,7 @@ internal sealed class StreamableHttpSession : IConnection
         {
             // It ended before this came: a server that could not be started, most likely.
             await Running;
-            await HttpReply.ErrorAsync(context, messages[0].Is("initialize"u8) ? 200 : 404, requests[0], JsonRpcErrorCode.UpstreamUnavailable, EndDetail);
+            await HttpReply.ErrorAsync(context, isInitialize ? 200 : 404, requests[0], JsonRpcErrorCode.UpstreamUnavailable, EndDetail);
             return;
         }
 
@@ -166,18 +169,19 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        var response = NewResponse(context, stream.LastSentId, accepts);
+        var response = NewResponse(context, stream.LastSent, accepts);
         await using (response)
         {
             await stream.AttachAsync(response);
             using (Opened(response))
             {
                 await DeliverAsync(messages);
+                messages.Dispose();
                 await response.Completed;
             }
         }
 
-        if (messages[0].Is("initialize"u8) && response is { IsAborted: true, HasStarted: false })
+        if (isInitialize && response is { IsAborted: true, HasStarted: false })
         {
             // The client never learnt the session's id: nobody could use it or end it.
             End("the client gave up initialising");
@@ -188,12 +192,12 @@ internal sealed class StreamableHttpSession : IConnection
     public async Task GetAsync(HttpContext context)
     {
         var (stream, after) = (_own, (long?)null);
-        if (ReplayBuffer.TryParse(context.Request.Headers[McpHeaders.LastEventId].ToString(), out var number, out var sequence))
+        if (EventId.TryParse(context.Request.Headers[McpHeaders.LastEventId].ToString(), out var last))
         {
-            after = sequence;
+            after = last.Sequence;
             lock (_gate)
             {
-                stream = number == 0 ? _own : _byNumber.GetValueOrDefault(number) ?? RequestStream.Finished(number, _replay);
+                stream = last.Stream == 0 ? _own : _byNumber.GetValueOrDefault(last.Stream) ?? RequestStream.Finished(last.Stream, _replay);
             }
         }
 
@@ -203,7 +207,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
 
         // The first event marks the place where the client comes in: what it has not got yet follows it.
-        var first = after is { } sequenceSeen ? ReplayBuffer.IdOf(stream.Number, sequenceSeen) : stream.LastSentId;
+        var first = after is { } sequenceSeen ? new EventId(stream.Number, sequenceSeen) : stream.LastSent;
         var response = NewResponse(context, first, new(Json: false, Events: true));
         await using (response)
         {
@@ -282,7 +286,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
+    private async Task DeliverAsync(PostedMessages messages)
     {
         foreach (var message in messages)
         {
@@ -305,21 +309,23 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, string firstEventId, Accepted accepts) => new(context, _time)
+    private void NameSession(HttpResponse response)
+    {
+        if (!_initializeFailed)
+        {
+            response.Headers[McpHeaders.SessionId] = Id;
+        }
+    }
+
+    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts) => new(context, _time)
     {
         AcceptsJson = accepts.Json,
         AcceptsEvents = accepts.Events,
         StartsEventsEarly = _protocolVersion is not null,
-        Starting = response =>
-        {
-            if (!_initializeFailed)
-            {
-                response.Headers[McpHeaders.SessionId] = Id;
-            }
-        },
+        Starting = _starting,
 
         // Clients of older revisions take an event without data for a broken message.
-        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? firstEventId : null,
+        FirstEventId = _protocolVersion is { } version && string.CompareOrdinal(version, "2025-11-25") >= 0 ? first : null,
     };
 
     private OpenedResponse Opened(EventStream response)
@@ -343,7 +349,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private static List<JsonRpcId> RequestsOf(IReadOnlyList<JsonRpcMessage> messages)
+    private static List<JsonRpcId> RequestsOf(PostedMessages messages)
     {
         var requests = new List<JsonRpcId>(messages.Count);
         for (var i = 0; i < messages.Count; i++)
@@ -361,7 +367,7 @@ internal sealed class StreamableHttpSession : IConnection
     {
         lock (_gate)
         {
-            if (_ended.Task.IsCompleted || requests.Exists(_byRequest.ContainsKey) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
+            if (_ended.Task.IsCompleted || HasAny(requests) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
             {
                 return false;
             }
@@ -374,6 +380,19 @@ internal sealed class StreamableHttpSession : IConnection
             _byNumber.Add(stream.Number, stream);
             return true;
         }
+    }
+
+    private bool HasAny(List<JsonRpcId> requests)
+    {
+        foreach (var id in requests)
+        {
+            if (_byRequest.ContainsKey(id))
+            {
+                return true;
+            }
+        }
+
+        return false;
     }
 
     private void Forget(RequestStream stream)

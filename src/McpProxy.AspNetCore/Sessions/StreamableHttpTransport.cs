@@ -46,7 +46,8 @@ internal sealed partial class StreamableHttpTransport
         }
 
         var sessionId = context.Request.Headers[McpHeaders.SessionId].ToString();
-        if (await RequestBody.ReadAsync(context, _serving.Options) is not { } messages
+        using var messages = await RequestBody.ReadAsync(context, _serving.Options);
+        if (messages is null
             || !await _serving.Limiter.AdmitAsync(context, messages, _sessions.GetValueOrDefault(sessionId)?.Relay?.RequestsInFlight ?? 0))
         {
             return;
@@ -54,7 +55,7 @@ internal sealed partial class StreamableHttpTransport
 
         var first = messages[0];
         var requestId = first.Kind == JsonRpcMessageKind.Request ? first.Id : default;
-        var hasRequests = messages.Exists(message => message.Kind == JsonRpcMessageKind.Request);
+        var hasRequests = messages.Exists(static message => message.Kind == JsonRpcMessageKind.Request);
         if (hasRequests && await _serving.RefuseWhileDrainingAsync(context, requestId))
         {
             return;
@@ -105,33 +106,32 @@ internal sealed partial class StreamableHttpTransport
         }
     }
 
-    private async Task<StreamableHttpSession?> FindAsync(HttpContext context, string id, JsonRpcId request)
+    private ValueTask<StreamableHttpSession?> FindAsync(HttpContext context, string id, JsonRpcId request)
     {
         if (id.Length == 0)
         {
-            await HttpReply.ErrorAsync(
-                context, 400, request, JsonRpcErrorCode.UpstreamUnavailable, "Bad request: no Mcp-Session-Id header; a session starts with an initialize request");
-            return null;
+            return RefusedAsync(400, JsonRpcErrorCode.UpstreamUnavailable, "Bad request: no Mcp-Session-Id header; a session starts with an initialize request");
         }
 
         // To everybody but its owner a session does not exist: knowing an id must not be of any use.
-        if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context.User))
+        if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context))
         {
-            await HttpReply.ErrorAsync(context, 404, request, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
-            return null;
+            return RefusedAsync(404, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
         }
 
         var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
-        if (!session.AcceptsVersion(version))
+        return session.AcceptsVersion(version)
+            ? ValueTask.FromResult<StreamableHttpSession?>(session)
+            : RefusedAsync(400, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");
+
+        async ValueTask<StreamableHttpSession?> RefusedAsync(int status, int code, string reason)
         {
-            await HttpReply.ErrorAsync(context, 400, request, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");
+            await HttpReply.ErrorAsync(context, status, request, code, reason);
             return null;
         }
-
-        return session;
     }
 
-    private async Task OpenAsync(HttpContext context, List<JsonRpcMessage> messages, Accepted accepts)
+    private async Task OpenAsync(HttpContext context, PostedMessages messages, Accepted accepts)
     {
         var id = messages[0].Id;
         if (messages.Count > 1)
@@ -142,7 +142,7 @@ internal sealed partial class StreamableHttpTransport
         {
             if (await _serving.EnterAsync(context, id) is { } upstream)
             {
-                var session = new StreamableHttpSession(_serving, Principal.Of(context.User));
+                var session = new StreamableHttpSession(_serving, Principal.Of(context));
                 _sessions[session.Id] = session;
                 session.Running = RunAsync(session, upstream, _serving.Limiter.OwnerOf(context));
                 using var scope = _serving.Logger.BeginScope(new LogScope(session.Number, messages[0]));

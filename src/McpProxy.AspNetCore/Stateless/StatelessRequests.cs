@@ -35,7 +35,7 @@ internal sealed class StatelessRequests(Serving serving)
         try
         {
             // Of the server that this client uses: with another environment it may have other tools.
-            var requests = upstream.RequestsOf(Principal.Of(context.User));
+            var requests = upstream.RequestsOf(Principal.Of(context));
             var validator = new StatelessValidator(requests, upstream.Tools, serving.Time);
             if (await validator.ProblemAsync(context.Request, message, context.RequestAborted) is { } problem)
             {

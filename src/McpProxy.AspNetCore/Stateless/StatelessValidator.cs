@@ -40,8 +40,8 @@ internal sealed class StatelessValidator(IUpstream upstream, ToolHeaderCatalog t
         var learned = tools.Find(tool);
         if (learned is null || ParameterProblem(http.Headers, request, learned) is not null)
         {
-            // Never listed yet, or listed and changed since: only what the server says now can refuse a call.
-            await tools.ListOnceAsync(request, async page => (await AskAsync(page, CancellationToken.None)).Message).WaitAsync(cancellationToken);
+            // Never listed yet, or listed and changed since: only what the server says now can refuse a call. The list may outlast the request.
+            await tools.ListOnceAsync(request.Detach(), async page => (await AskAsync(page, CancellationToken.None)).Message).WaitAsync(cancellationToken);
             learned = tools.Find(tool);
         }
 

@@ -1,6 +1,7 @@
 using System.Text;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Logging;
+using McpProxy.Cli.Memory;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
 using McpProxy.Transports;
@@ -31,7 +32,7 @@ internal static class DemoRun
         HttpHost host;
         try
         {
-            host = await HttpHost.StartAsync(new DemoUpstream(), settings, loggers, cancellationToken);
+            host = await HttpHost.StartAsync(new DemoUpstream(), settings, new ConnectionMemory(), loggers, cancellationToken);
         }
         catch (IOException e)
         {

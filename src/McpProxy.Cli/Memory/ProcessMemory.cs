@@ -5,7 +5,9 @@ using Microsoft.Extensions.Logging;
 namespace McpProxy.Cli.Memory;
 
 /// <summary>The memory of this process: what the heap holds without need, and the parts of the program's file that are mapped.</summary>
-internal sealed partial class ProcessMemory(ILogger logger)
+/// <param name="connections">What connections hold.</param>
+/// <param name="logger">Where it logs.</param>
+internal sealed partial class ProcessMemory(ConnectionMemory connections, ILogger logger)
 {
     private const int DontNeed = 4;
 
@@ -19,6 +21,7 @@ internal sealed partial class ProcessMemory(ILogger logger)
     {
         // Found out before the collection, which then takes what that has cost.
         _program ??= OperatingSystem.IsLinux() ? FindProgram() : [];
+        connections.Trim();
         Collect();
 
         // What pools and finalizers have let go of upon that.

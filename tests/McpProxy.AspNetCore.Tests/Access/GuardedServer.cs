@@ -44,7 +44,7 @@ internal sealed class GuardedServer : IAsyncDisposable
         builder.Services.AddRoutingCore();
         var app = builder.Build();
         GuardedServer? server = null;
-        var watch = new Watch(context => server!.LastPrincipal = Principal.Of(context.User));
+        var watch = new Watch(context => server!.LastPrincipal = Principal.Of(context));
         served = served with { Gates = authentication is null ? [watch] : [authentication, watch] };
         var upstream = new FakeUpstream(() => new FakePeer { Answer = message => message.Is("initialize"u8) ? Http.InitializeResult : null });
         var mapped = new McpEndpoint(upstream, served, loggers: log);

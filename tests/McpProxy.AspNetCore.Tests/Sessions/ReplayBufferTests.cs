@@ -11,7 +11,8 @@ public sealed class ReplayBufferTests
     [Fact]
     public void A_large_event_is_kept_until_it_was_sent()
     {
-        _buffer.Add(1, "more than ten bytes"u8);
+        _buffer.IsLarge(19).ShouldBeTrue();
+        _buffer.Keep(1, _buffer.Next(), "more than ten bytes"u8);
         _buffer.After(1, 0).Count.ShouldBe(1);
         _buffer.Sent(1);
         _buffer.After(1, 0).ShouldBeEmpty();
@@ -20,7 +21,8 @@ public sealed class ReplayBufferTests
     [Fact]
     public void A_small_event_is_kept_after_it_was_sent()
     {
-        _buffer.Add(1, "small"u8);
+        _buffer.IsLarge(5).ShouldBeFalse();
+        _buffer.Keep(1, _buffer.Next(), "small"u8);
         _buffer.Sent(1);
         _buffer.After(1, 0).Count.ShouldBe(1);
     }
@@ -30,9 +32,9 @@ public sealed class ReplayBufferTests
     {
         for (var i = 0; i < 5; i++)
         {
-            _buffer.Add(1, "x"u8);
+            _buffer.Keep(1, _buffer.Next(), "x"u8);
         }
 
-        _buffer.After(1, 0).Select(entry => entry.Id).ShouldBe(["1-3", "1-4", "1-5"]);
+        _buffer.After(1, 0).Select(entry => entry.Id.ToString()).ShouldBe(["1-3", "1-4", "1-5"]);
     }
 }

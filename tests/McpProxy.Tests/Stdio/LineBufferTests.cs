@@ -24,6 +24,18 @@ public sealed class LineBufferTests
         static string Utf8RoundTrip(string text) => Encoding.UTF8.GetString(Encoding.UTF8.GetBytes(text));
     }
 
+    [Theory]
+    [InlineData(3000)]
+    [InlineData(65_536)]
+    [InlineData(10_000_000)]
+    public void Large_lines_come_out_whole_among_small_ones(int chunk)
+    {
+        var expected = new[] { 10, 70_000, 0, 4_000_000, 3, 1_048_576, 1_048_576, 65_536, 20, 9_000_000, 5 }
+            .Select(length => string.Create(length, 0, (text, _) => Random.Shared.GetItems("abcdefg", text))).ToList();
+        var bytes = Encoding.UTF8.GetBytes(string.Concat(expected.Select(line => line + "\n")));
+        Read(bytes, chunk, 16_000_000).Select(line => line.Text).SequenceEqual(expected).ShouldBeTrue();
+    }
+
     [Fact]
     public void A_carriage_return_before_the_line_end_is_left_out_and_the_last_line_needs_no_end()
     {

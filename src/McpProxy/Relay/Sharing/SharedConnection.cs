@@ -274,7 +274,7 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
         if (route.Lane is { } lane)
         {
             _sessions?.Learn(lane, message);
-            lane.Deliver(Restored(message, route), route.Id);
+            lane.Deliver(Restored(message, route), route.Id, isOwn: true);
         }
     }
 

@@ -49,7 +49,10 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     public void End(ConnectionEnd end) => _ended.TrySetResult(end);
 
     /// <summary>Takes a message for the client; returns at once.</summary>
-    public void Deliver(JsonRpcMessage message, JsonRpcId related)
+    /// <param name="message">The message.</param>
+    /// <param name="related">The client's request that it belongs to, or none.</param>
+    /// <param name="isOwn">Whether its bytes are nobody else's and will last, so that they need not be copied.</param>
+    public void Deliver(JsonRpcMessage message, JsonRpcId related, bool isOwn = false)
     {
         lock (_gate)
         {
@@ -59,7 +62,7 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
                 return;
             }
 
-            _queue.Enqueue((message.Detach(), related));
+            _queue.Enqueue((isOwn ? message : message.Detach(), related));
             _queuedBytes += message.Utf8.Length;
             if (_delivering)
             {

@@ -202,6 +202,7 @@ internal sealed partial class ChildProcessConnection : IConnection
         // Leaves the caller's thread at once: the receiver may do much before the first wait.
         await Task.Yield();
         using var lines = new LineBuffer(_options.MaxMessageSize);
+        Action<ReadOnlyMemory<byte>> skipNoise = SkipNoise;
         try
         {
             int count;
@@ -213,7 +214,7 @@ internal sealed partial class ChildProcessConnection : IConnection
                 _isDelivering = true;
                 while (count > 0 ? lines.TryTake(out var line, out var fault) : lines.TryTakeRest(out line, out fault))
                 {
-                    await MessageDispatcher.DispatchAsync(line, fault, receiver, SkipNoise, cancellationToken);
+                    await MessageDispatcher.DispatchAsync(line, fault, receiver, skipNoise, cancellationToken);
                 }
 
                 _isDelivering = false;

@@ -1,4 +1,4 @@
-using System.Buffers;
+using McpProxy.Buffers;
 using McpProxy.JsonRpc;
 
 namespace McpProxy.Transports.Stdio;
@@ -11,7 +11,10 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
 {
     private const int SmallSize = 4096;
 
-    private byte[] _buffer = ArrayPool<byte>.Shared.Rent(SmallSize);
+    /// <summary>How many times as much must have been read as is left, for that to be moved to the front.</summary>
+    private const int MoveFactor = 4;
+
+    private readonly ElasticBuffer _buffer = new(SmallSize);
     private int _start;
     private int _scanned;
     private int _end;
@@ -22,14 +25,23 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
     {
         if (_start == _end)
         {
-            Reset();
+            // A large message has passed; its memory is not kept for the quiet that follows.
+            _start = _scanned = _end = 0;
+            _buffer.Shrink();
         }
-        else if (_end == _buffer.Length)
+        else if (_end - _start <= _start / MoveFactor)
         {
-            MakeRoom();
+            MoveDown();
         }
 
-        return _buffer.AsMemory(_end);
+        if (_end == _buffer.Memory.Length)
+        {
+            // Room for a line end, and to see that a line is too long.
+            _buffer.Grow(_start, _end - _start, (int)Math.Min((long)maxLineLength + SmallSize, Array.MaxLength));
+            Moved();
+        }
+
+        return _buffer.Memory[_end..];
     }
 
     /// <summary>Says how much of <see cref="Free"/> was filled.</summary>
@@ -40,7 +52,7 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
     {
         line = default;
         fault = null;
-        var newline = _buffer.AsSpan(_scanned, _end - _scanned).IndexOf((byte)'\n');
+        var newline = Unread(_scanned).IndexOf((byte)'\n');
         if (newline < 0)
         {
             _scanned = _end;
@@ -51,7 +63,7 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
 
             if (_oversize is not null)
             {
-                _oversize.Read(_buffer.AsSpan(_start, _end - _start));
+                _oversize.Read(Unread(_start));
                 _start = _scanned = _end;
             }
 
@@ -59,7 +71,7 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
         }
 
         newline += _scanned;
-        var taken = _buffer.AsMemory(_start, newline - _start);
+        var taken = _buffer.Memory[_start..newline];
         _start = _scanned = newline + 1;
         if (_oversize is null && taken.Length <= maxLineLength)
         {
@@ -91,39 +103,22 @@ internal sealed class LineBuffer(int maxLineLength) : IDisposable
 
     public void Dispose()
     {
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = [];
+        _buffer.Dispose();
         _start = _scanned = _end = 0;
     }
 
-    private void Reset()
+    private Span<byte> Unread(int from) => _buffer.Memory.Span[from.._end];
+
+    private void MoveDown()
     {
-        _start = _scanned = _end = 0;
-        if (_buffer.Length > SmallSize * 16)
-        {
-            // A large message has passed; its memory is not kept for the quiet that follows.
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = ArrayPool<byte>.Shared.Rent(SmallSize);
-        }
+        Unread(_start).CopyTo(_buffer.Memory.Span);
+        Moved();
     }
 
-    private void MakeRoom()
+    private void Moved()
     {
-        var count = _end - _start;
-        if (_start >= _buffer.Length / 2)
-        {
-            _buffer.AsSpan(_start, count).CopyTo(_buffer);
-        }
-        else
-        {
-            var larger = ArrayPool<byte>.Shared.Rent(_buffer.Length * 2);
-            _buffer.AsSpan(_start, count).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(_buffer);
-            _buffer = larger;
-        }
-
         _scanned -= _start;
+        _end -= _start;
         _start = 0;
-        _end = count;
     }
 }
