@@ -249,7 +249,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     /// <summary>Whether the server's answer to <c>initialize</c> goes to the client. A server that refuses it may be a modern one.</summary>
     private bool IsPassedOn(in JsonRpcMessage answer)
     {
-        if (!answer.IsError)
+        if (!answer.IsError && !NamesAnEraUnasked(answer))
         {
             _context.Facts.LearnLegacy();
             Use(_own!);
@@ -271,6 +271,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             return false;
         }
     }
+
+    /// <summary>Whether a server answers with a revision of the modern era, which has no <c>initialize</c>, to a client that has not named one: no legacy client can go on with that.</summary>
+    private bool NamesAnEraUnasked(in JsonRpcMessage answer) =>
+        Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(answer.Result, "protocolVersion"u8)))
+        && !Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(_first.Params, "protocolVersion"u8)));
 
     private async Task DecideAsync(Func<Task> decide)
     {

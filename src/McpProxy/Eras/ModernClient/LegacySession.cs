@@ -31,6 +31,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     private readonly Dictionary<JsonRpcId, TaskCompletionSource<JsonRpcMessage>> _asked = [];
     private readonly List<ListenRequest> _listeners = [];
     private readonly Dictionary<string, int> _watched = new(StringComparer.Ordinal);
+    private readonly ReadOnlyMemory<byte> _clientCapabilities;
     private ReadOnlyMemory<byte> _capabilities;
     private ReadOnlyMemory<byte> _serverInfo;
     private ITimer? _idle;
@@ -52,6 +53,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         _server = server;
         _waiting = waiting;
         _ended = ended;
+        _clientCapabilities = Encoding.UTF8.GetBytes(key.Capabilities);
     }
 
     public SessionKey Key => _key;
@@ -436,7 +438,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         try
         {
             var request = method.Span.SequenceEqual("\"initialize\""u8)
-                ? LegacyRequest.Initialize(id, Encoding.UTF8.GetBytes(_key.ClientInfo), Encoding.UTF8.GetBytes(_key.Capabilities))
+                ? LegacyRequest.Initialize(id, Encoding.UTF8.GetBytes(_key.ClientInfo), _clientCapabilities)
                 : MessageEdit.Request(id, method.Span, parameters.Span);
             await _server.SendAsync(request, default, _closing.Token);
             if (_end.Task.IsCompleted)
@@ -539,7 +541,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     {
         var elicitations = JsonMembers.Find(JsonMembers.Find(response.Utf8, "error"u8, "data"u8), "elicitations"u8);
         if (!_waiting.HasRoom || elicitations.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(elicitations, out var items, out _)
-            || JsonMembers.Find(JsonMembers.Find(Encoding.UTF8.GetBytes(_key.Capabilities), "elicitation"u8), "url"u8).IsEmpty)
+            || JsonMembers.Find(JsonMembers.Find(_clientCapabilities, "elicitation"u8), "url"u8).IsEmpty)
         {
             return false;
         }
@@ -594,6 +596,11 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             if (ServerQuestion.Of(message, call is null ? "" : $"q{call.QuestionCount + 1}") is not { } question)
             {
                 (problem, code) = ("the client takes no such requests", JsonRpcErrorCode.MethodNotFound);
+            }
+            else if (ClientCapability.MissingFor(Encoding.UTF8.GetString(message.Method), message.Params, _clientCapabilities) is { } capability)
+            {
+                // As a client of the server's own era would: the server may know what to do without.
+                (problem, code) = ($"the client has not declared the capability {capability}", JsonRpcErrorCode.MethodNotFound);
             }
             else if (call is null)
             {
