@@ -80,6 +80,9 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
         await ToClientAsync(InitializeAnswer.From(_initialize, _discovered, _context.Upstream.Name), _initialize.Id);
     }
 
+    /// <summary>The server that told of changes is no more.</summary>
+    public void StopListening() => _listen.Stop();
+
     public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         switch (message.Kind)
@@ -124,7 +127,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             }
         }
 
-        await _listen.DisposeAsync();
+        _listen.Dispose();
         await _server.DisposeAsync();
         _closing.Dispose();
     }

@@ -39,6 +39,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     private long _lastId;
     private int _leases;
     private int _logRank = -1;
+    private bool _isRetired;
     private bool _isClosing;
     private Task? _disposing;
 
@@ -82,7 +83,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     {
         lock (_gate)
         {
-            if (_isClosing)
+            if (_isClosing || _isRetired)
             {
                 return false;
             }
@@ -119,6 +120,17 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         _ended(this);
         _ = DisposeAsync().AsTask();
         return true;
+    }
+
+    /// <summary>Takes no more requests, and closes the session once those that there are were answered.</summary>
+    public void Retire()
+    {
+        lock (_gate)
+        {
+            _isRetired = true;
+        }
+
+        TryClose();
     }
 
     /// <summary>Closes the session whoever uses it.</summary>
@@ -421,12 +433,12 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         IdleSince = _context.Time.GetTimestamp();
         _idle ??= _context.Time.CreateTimer(_ => CloseIfIdle(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _idle.Change(_context.Options.IdleTimeout, Timeout.InfiniteTimeSpan);
+        _idle.Change(_isRetired ? TimeSpan.Zero : _context.Options.IdleTimeout, Timeout.InfiniteTimeSpan);
     }
 
     private void CloseIfIdle()
     {
-        if (IdleSince is { } since && _context.Time.GetElapsedTime(since) >= _context.Options.IdleTimeout)
+        if (_isRetired || (IdleSince is { } since && _context.Time.GetElapsedTime(since) >= _context.Options.IdleTimeout))
         {
             TryClose();
         }
