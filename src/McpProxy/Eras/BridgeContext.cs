@@ -7,6 +7,7 @@ namespace McpProxy.Eras;
 /// <param name="Upstream">The server.</param>
 /// <param name="Options">The bounds.</param>
 /// <param name="Facts">What is known about the server's eras.</param>
+/// <param name="Doubt">What finds out that it was replaced.</param>
 /// <param name="Time">The clock.</param>
 /// <param name="Logger">Where it logs.</param>
-internal sealed record BridgeContext(IUpstream Upstream, EraBridgeOptions Options, EraFacts Facts, TimeProvider Time, ILogger Logger);
+internal sealed record BridgeContext(IUpstream Upstream, EraBridgeOptions Options, EraFacts Facts, EraDoubt Doubt, TimeProvider Time, ILogger Logger);

@@ -37,9 +37,12 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
         _fronted = upstream as IFrontedUpstream;
         _upstream = upstream = _fronted is null ? upstream : new DirectUpstream(_fronted);
         var logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("bridge");
-        _context = new(upstream, options, new(options.Upstream), time ?? TimeProvider.System, logger);
+        time ??= TimeProvider.System;
+        var facts = new EraFacts(options.Upstream);
+        _context = new(upstream, options, facts, new(upstream, facts, time, logger), time, logger);
         _sessions = new(_context);
-        _firstShared = new(upstream);
+        _context.Doubt.Replaced = _sessions.Retire;
+        _firstShared = new(new ProbedUpstream(_context));
         _shared = !upstream.StartsServer ? null : new SharedUpstream(_firstShared, logger);
     }
 
@@ -99,7 +102,8 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     }
 
     /// <summary>A connection that carries modern requests as they are.</summary>
-    internal IConnection ConnectModern() => (_shared ?? _upstream).Connect();
+    internal IConnection ConnectModern() =>
+        _shared is not null ? _shared.Connect() : _context.Doubt.IsPossible ? new WatchedConnection(_upstream.Connect(), _context.Doubt) : _upstream.Connect();
 
     /// <summary>Finds out which era a server speaks that takes all modern requests on one connection; once for all who want to know at the same time.</summary>
     /// <param name="first">The request of whoever wants to know first.</param>

@@ -24,8 +24,10 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly TaskCompletionSource<JsonRpcMessage> _firstAnswer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly List<IConnection> _former = [];
+    private readonly HashSet<JsonRpcId> _replayed = [];
+    private TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private TaskCompletionSource<JsonRpcMessage> _firstAnswer = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private TaskCompletionSource _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private volatile OpenConnection? _own;
     private IMessageReceiver? _receiver;
@@ -33,6 +35,8 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     private volatile IConnection? _stage;
     private volatile State _state;
     private JsonRpcMessage _first;
+    private SessionReplay? _replay;
+    private volatile int _generation;
     private Task _deciding = Task.CompletedTask;
     private int _disposed;
 
@@ -101,8 +105,16 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         return _ended.Task;
     }
 
-    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-        _stage?.SendAsync(message, related, cancellationToken) ?? SendUndecidedAsync(message, related, cancellationToken);
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        _replay?.Observe(message);
+        if (_generation != _context.Facts.Generation && message.Kind == JsonRpcMessageKind.Request)
+        {
+            Reconsider();
+        }
+
+        return _stage?.SendAsync(message, related, cancellationToken) ?? SendUndecidedAsync(message, related, cancellationToken);
+    }
 
     public void EndOfInput() => (_stage ?? _own)?.EndOfInput();
 
@@ -122,6 +134,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             await stage.DisposeAsync();
         }
 
+        foreach (var former in _former)
+        {
+            await former.DisposeAsync();
+        }
+
         if (_own is not null)
         {
             await _own.DisposeAsync();
@@ -132,6 +149,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
     async ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
+        if (IsReplayed(message))
+        {
+            return;
+        }
+
         if (message.Kind == JsonRpcMessageKind.Response && IsFirstAnswer(message))
         {
             if (_state == State.Deciding)
@@ -230,12 +252,24 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
         if (_context.Facts.IsModernOnly)
         {
+            Remember(request);
             return Decide(request, () => ForLegacyClientAsync(refusal: null));
         }
 
         _first = request.Detach();
         _state = State.Asked;
+        Remember(request);
         return Place.Server;
+    }
+
+    /// <summary>Begins to keep what a legacy client says once, should the server have to be told again.</summary>
+    private void Remember(in JsonRpcMessage initialize)
+    {
+        if (_context.Doubt.IsPossible)
+        {
+            _replay = new();
+            _replay.Observe(initialize);
+        }
     }
 
     private Place Decide(in JsonRpcMessage first, Func<Task> decide)
@@ -249,7 +283,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     /// <summary>Whether the server's answer to <c>initialize</c> goes to the client. A server that refuses it may be a modern one.</summary>
     private bool IsPassedOn(in JsonRpcMessage answer)
     {
-        if (!answer.IsError)
+        if (!answer.IsError && !NamesAnEraUnasked(answer))
         {
             _context.Facts.LearnLegacy();
             Use(_own!);
@@ -271,6 +305,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             return false;
         }
     }
+
+    /// <summary>Whether a server answers with a revision of the modern era, which has no <c>initialize</c>, to a client that has not named one: no legacy client can go on with that.</summary>
+    private bool NamesAnEraUnasked(in JsonRpcMessage answer) =>
+        Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(answer.Result, "protocolVersion"u8)))
+        && !Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(_first.Params, "protocolVersion"u8)));
 
     private async Task DecideAsync(Func<Task> decide)
     {
@@ -309,7 +348,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         if (outcome.Verdict == ProbeVerdict.Modern)
         {
             _context.Facts.LearnModern(hasRefusedInitialize: true);
-            LogBridged(_context.Logger, _context.Upstream.Name, "modern", "legacy");
+            Announce(toModernClients: false);
             var stage = new LegacyClientStage(_context, Taken(), _first, outcome.Answer);
             Use(stage);
             await stage.StartAsync(_closing.Token);
@@ -399,9 +438,9 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         // An answer that servers of both eras give, or one that takes its time while others wait.
         var outcome = await ProbeAsync(EraProbe.Question);
         answer ??= _firstAnswer.Task.IsCompletedSuccessfully ? await _firstAnswer.Task : null;
-        if (answer is { IsError: true } failure && outcome.Verdict == ProbeVerdict.Silent)
+        if (answer is { IsError: true } failure && (outcome.Verdict == ProbeVerdict.Silent || (_own.HasRequestStreams && failure.ErrorCode() == JsonRpcErrorCode.UpstreamUnavailable)))
         {
-            // A server that is gone: that says nothing about what it speaks, and the request must not be made again.
+            // A server that is gone, or went away over the request: that says nothing about what it speaks, and the request must not be made again.
             await AnswerAsync(failure);
             BackToUndecided();
             return;
@@ -473,6 +512,14 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         }
     }
 
+    private void Announce(bool toModernClients)
+    {
+        if (_context.Facts.Announce(toModernClients))
+        {
+            LogBridged(_context.Logger, _context.Upstream.Name, toModernClients ? "legacy" : "modern", toModernClients ? "modern" : "legacy");
+        }
+    }
+
     private async Task PassOnAsync(IConnection connection)
     {
         Use(connection);
@@ -482,7 +529,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     /// <summary>Serves the client through legacy sessions.</summary>
     private async Task BridgeAsync(bool isAnswered = false)
     {
-        LogBridged(_context.Logger, _context.Upstream.Name, "legacy", "modern");
+        Announce(toModernClients: true);
         var stage = new ModernClientStage(_context, _sessions, _principal, staysWithServer: _stateless is null);
         var unused = Interlocked.Exchange(ref _own, null);
         if (unused is not null && _context.Facts.IsLegacyOnly && _context.Upstream.StartsServer && !unused.Ended.IsCompleted)
@@ -552,22 +599,126 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         lock (_gate)
         {
             _state = State.Decided;
-            _ = RunStageAsync(stage);
+            _generation = _context.Facts.Generation;
+            _ = RunStageAsync(stage, _generation);
             _stage = stage;
         }
 
         _decided.TrySetResult();
     }
 
-    private async Task RunStageAsync(IConnection stage)
+    private async Task RunStageAsync(IConnection stage, int generation)
     {
         try
         {
-            _ended.TrySetResult(await stage.RunAsync(_receiver!, _cancellation));
+            // What is translated is of the client's era, and says nothing about the server's.
+            var isModern = _replay is null && stage is not ModernClientStage;
+            var end = await stage.RunAsync(_context.Doubt.IsPossible ? new AnswerWatch(new Forwarder(this), _context.Doubt, isModern) : _receiver!, _cancellation);
+            if (generation == _context.Facts.Generation || _cancellation.IsCancellationRequested)
+            {
+                _ended.TrySetResult(end);
+            }
         }
         catch (Exception e)
         {
             _ended.TrySetException(e);
+        }
+    }
+
+    /// <summary>The server has turned out to be another one: if the stage is not made for it, what comes next gets one that is.</summary>
+    private void Reconsider()
+    {
+        lock (_gate)
+        {
+            var facts = _context.Facts;
+            _generation = facts.Generation;
+            if (_state != State.Decided || _stage is not { } stage
+                || (_replay is null ? facts.IsLegacyOnly == stage is ModernClientStage : facts.IsModernOnly == stage is LegacyClientStage))
+            {
+                return;
+            }
+
+            // What is in flight there may still be answered.
+            _former.Add(stage);
+            (stage as LegacyClientStage)?.StopListening();
+            _stage = null;
+            _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _firstAnswer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (_stateless is null)
+            {
+                _own = new(_context.Upstream.Connect());
+                _own.GiveTo(this);
+            }
+
+            if (_replay?.Initialize is not { } initialize)
+            {
+                _state = State.Undecided;
+                return;
+            }
+
+            _first = initialize;
+            _state = State.Deciding;
+            _deciding = DecideAsync(IntroduceAgainAsync);
+        }
+    }
+
+    /// <summary>Tells the server that has taken the place of another one what the legacy client had told that one.</summary>
+    private async Task IntroduceAgainAsync()
+    {
+        if (_context.Facts.IsModernOnly)
+        {
+            var outcome = await ProbeAsync(EraProbe.Question);
+            if (outcome.Verdict != ProbeVerdict.Modern)
+            {
+                Use(_own!);
+                return;
+            }
+
+            Announce(toModernClients: false);
+            var stage = new LegacyClientStage(_context, Taken(), _first, outcome.Answer);
+            Use(stage);
+            await TellAgainAsync(stage);
+            return;
+        }
+
+        var own = _own!;
+        await own.SendAsync(_first, default, _closing.Token);
+        await Task.WhenAny(_firstAnswer.Task, Task.Delay(s_patience, _context.Time, _closing.Token));
+        await TellAgainAsync(own);
+        Use(own);
+    }
+
+    private async Task TellAgainAsync(IConnection server)
+    {
+        foreach (var message in _replay!.Rest())
+        {
+            var again = message;
+            if (message.Kind == JsonRpcMessageKind.Request)
+            {
+                lock (_gate)
+                {
+                    var id = JsonRpcId.FromJson(Encoding.UTF8.GetBytes($"\"mcp-proxy/again/{_generation}/{_replayed.Count}\""));
+                    again = JsonSplice.WithId(message, id);
+                    _replayed.Add(id);
+                }
+            }
+
+            await server.SendAsync(again, default, _closing.Token);
+        }
+    }
+
+    /// <summary>Whether this answers what the client has not asked this server.</summary>
+    private bool IsReplayed(in JsonRpcMessage message)
+    {
+        if (message.Kind != JsonRpcMessageKind.Response || _replayed.Count == 0)
+        {
+            return false;
+        }
+
+        lock (_gate)
+        {
+            return _replayed.Remove(message.Id);
         }
     }
 
@@ -610,4 +761,15 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while finding out what {Name} speaks")]
     private static partial void LogDefect(ILogger logger, Exception exception, string name);
+
+    /// <summary>Hands on to the client what is for it.</summary>
+    private sealed class Forwarder(EraConnection connection) : IMessageReceiver
+    {
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            connection.IsReplayed(message) ? ValueTask.CompletedTask : connection._receiver!.ReceiveAsync(message, related, cancellationToken);
+
+        public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => connection._receiver!.FaultAsync(fault, cancellationToken);
+
+        public ValueTask AbandonedAsync(string reason, CancellationToken cancellationToken) => connection._receiver!.AbandonedAsync(reason, cancellationToken);
+    }
 }

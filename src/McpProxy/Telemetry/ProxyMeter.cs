@@ -33,6 +33,11 @@ internal static class ProxyMeter
     private static readonly Counter<long> s_authentications = s_meter.CreateCounter<long>("mcp_proxy.authentications", "{request}", "Checks of clients' credentials");
     private static readonly Counter<long> s_limitRefusals = s_meter.CreateCounter<long>("mcp_proxy.limit.refusals", "{request}", "HTTP requests refused because a limit was reached");
 
+    private static readonly UpDownCounter<long> s_bridgeSessions = s_meter.CreateUpDownCounter<long>("mcp_proxy.bridge.sessions", "{session}", "Sessions between peers of different eras now");
+    private static readonly UpDownCounter<long> s_parked = s_meter.CreateUpDownCounter<long>("mcp_proxy.bridge.parked", "{call}", "Calls that wait now for a client's answers to a server's questions");
+    private static readonly Counter<long> s_parkedEnds = s_meter.CreateCounter<long>("mcp_proxy.bridge.parked.ends", "{call}", "Calls that waited for a client's answers, by what became of that");
+    private static readonly Counter<long> s_stateRefusals = s_meter.CreateCounter<long>("mcp_proxy.bridge.state.refusals", "{request}", "Requests with a state that was not given for them, or is no longer good");
+
     /// <summary>Whether anybody listens to what requests do.</summary>
     public static bool MeasuresRequests => s_requests.Enabled || s_serverDuration.Enabled || s_clientDuration.Enabled;
 
@@ -85,6 +90,25 @@ internal static class ProxyMeter
     /// <param name="limit">One of few words that name the limit.</param>
     public static void Refused(string limit) => s_limitRefusals.Add(1, new KeyValuePair<string, object?>("limit", limit));
 
+    /// <summary>Counts a session between peers of different eras that was opened (1) or closed (-1).</summary>
+    public static void BridgeSession(BridgeDirection direction, int change) => s_bridgeSessions.Add(change, Direction(direction));
+
+    /// <summary>Counts a call that begins to wait for a client's answers.</summary>
+    public static void Parked(BridgeDirection direction) => s_parked.Add(1, Direction(direction));
+
+    /// <summary>Counts a call that waits for a client's answers no longer.</summary>
+    public static void Unparked(BridgeDirection direction, ParkedOutcome outcome)
+    {
+        s_parked.Add(-1, Direction(direction));
+        ParkedEnd(direction, outcome);
+    }
+
+    /// <summary>Counts a call that could not even begin to wait.</summary>
+    public static void NotParked(BridgeDirection direction) => ParkedEnd(direction, ParkedOutcome.BoundReached);
+
+    /// <summary>Counts a request whose state was refused.</summary>
+    public static void StateRefused() => s_stateRefusals.Add(1);
+
     public static string Word(RequestOutcome outcome) => outcome switch
     {
         RequestOutcome.Ok => "ok",
@@ -93,6 +117,20 @@ internal static class ProxyMeter
         RequestOutcome.TimedOut => "timed_out",
         _ => "refused",
     };
+
+    private static void ParkedEnd(BridgeDirection direction, ParkedOutcome outcome) =>
+        s_parkedEnds.Add(1, Direction(direction), new KeyValuePair<string, object?>("outcome", outcome switch
+        {
+            ParkedOutcome.Answered => "answered",
+            ParkedOutcome.Refused => "refused",
+            ParkedOutcome.Expired => "expired",
+            ParkedOutcome.Cancelled => "cancelled",
+            ParkedOutcome.ServerGone => "server_gone",
+            _ => "bound_reached",
+        }));
+
+    private static KeyValuePair<string, object?> Direction(BridgeDirection direction) =>
+        new("direction", direction == BridgeDirection.LegacyToModern ? "legacy_to_modern" : "modern_to_legacy");
 
     private static void Io(MessageSide side, string direction, int bytes)
     {

@@ -25,6 +25,9 @@ internal sealed class BridgeClient : IMessageReceiver, IAsyncDisposable
 
     public Task<ConnectionEnd> Ended { get; }
 
+    /// <summary>What taking a message waits for, as of a client that reads slowly.</summary>
+    public Task Readable { get; set; } = Task.CompletedTask;
+
     public async Task SayAsync(string json)
     {
         JsonRpcMessage.TryParse(Encoding.UTF8.GetBytes(json), out var message, out var fault).ShouldBeTrue(fault.Message);
@@ -58,10 +61,10 @@ internal sealed class BridgeClient : IMessageReceiver, IAsyncDisposable
         _stop.Dispose();
     }
 
-    ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    async ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
+        await Readable.WaitAsync(cancellationToken);
         _received.Writer.TryWrite((Encoding.UTF8.GetString(message.Utf8.Span), related.Detach()));
-        return ValueTask.CompletedTask;
     }
 
     ValueTask IMessageReceiver.FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => ValueTask.CompletedTask;

@@ -140,6 +140,17 @@ public sealed class DetectionTests : BridgeTest
     }
 
     [Fact]
+    public async Task Server_that_answers_initialize_with_a_revision_that_has_none_is_a_modern_one()
+    {
+        var modern = Wire.InitializeResult.Replace("2025-11-25", "2026-07-28", StringComparison.Ordinal);
+        OnMessage = message => message.Is("initialize"u8) ? $$"""{"jsonrpc":"2.0","id":{{message.Id}},"result":{{modern}}}""" : Modern(message);
+        var client = Connect();
+        await client.SayAsync(Wire.Initialize);
+
+        (await client.NextObjectAsync())["result"]!["protocolVersion"]!.GetValue<string>().ShouldBe("2025-06-18");
+    }
+
+    [Fact]
     public async Task Server_that_cannot_be_reached_ends_the_session_with_the_reason()
     {
         var client = Connect();

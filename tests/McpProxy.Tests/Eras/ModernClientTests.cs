@@ -78,6 +78,23 @@ public sealed class ModernClientTests : BridgeTest
     }
 
     [Fact]
+    public async Task Question_that_the_client_is_not_capable_of_is_refused_to_the_server_and_the_call_goes_on()
+    {
+        var (client, _) = await OpenAsync();
+        await client.SayAsync(Wire.ModernCall(1).Replace(Wire.Capabilities, """{"elicitation":{}}""", StringComparison.Ordinal));
+        var server = await Upstream.NextAsync();
+        var call = await NextAsync(server);
+        await AskAsync(server, "1", "sampling/createMessage", "{}");
+        var refusal = JsonNode.Parse(await server.NextJsonAsync())!;
+        refusal["error"]!["code"]!.GetValue<int>().ShouldBe(-32601);
+        refusal["error"]!["message"]!.GetValue<string>().ShouldContain("sampling");
+        await AskAsync(server, "2", "elicitation/create", """{"mode":"url"}""");
+        (await server.NextJsonAsync()).ShouldContain("elicitation.url");
+        await server.SayAsync(Wire.Result(call["id"], "{}"));
+        (await client.NextObjectAsync())["id"]!.GetValue<int>().ShouldBe(1);
+    }
+
+    [Fact]
     public async Task Further_questions_are_another_round_and_missing_answers_are_asked_for_again()
     {
         var (client, server) = await OpenAsync();

@@ -10,7 +10,7 @@ const SERVER = [process.execPath, resolve(import.meta.dirname, '../fixtures/serv
 // So few scenarios are worth a process of the suite for each of them.
 const FEW = 8;
 
-/** The revisions under test, and what a server speaks which knows only this one. */
+/** The revisions under test, and the era which each belongs to. */
 export const REVISIONS = [
   { name: '2025-03-26', era: 'legacy' },
   { name: '2025-11-25', era: 'legacy' },
@@ -42,19 +42,24 @@ export const LEGS = [
   {
     name: 'server/http',
     side: 'server',
-    async serve(proxy, _revision, log) {
-      const fixture = await serveFixture(log);
-      try {
-        const front = await startServing([proxy, '--port', '0', fixture.url], log);
-        return { url: front.url, stop: () => Promise.all([front.stop(), fixture.stop()]) };
-      } catch (error) {
-        await fixture.stop();
-        throw error;
-      }
-    },
+    serve: (proxy, _revision, log) => serveHttpFixture(proxy, 'dual', log),
   },
   { name: 'client/stdio', side: 'client', route: 'stdio' },
   { name: 'client/http', side: 'client', route: 'http' },
+  {
+    name: 'server/stdio-bridged',
+    side: 'server',
+    isBridged: true,
+    serve: (proxy, revision, log) => serveStdioFixture(proxy, otherEraThan(revision), log),
+  },
+  {
+    name: 'server/http-bridged',
+    side: 'server',
+    isBridged: true,
+    serve: (proxy, revision, log) => serveHttpFixture(proxy, otherEraThan(revision), log),
+  },
+  { name: 'client/stdio-bridged', side: 'client', isBridged: true, route: 'stdio' },
+  { name: 'client/http-bridged', side: 'client', isBridged: true, route: 'http' },
 ];
 
 /** Scenarios which mean nothing on a leg, and why. */
@@ -75,8 +80,23 @@ function eraOf(revision) {
   return REVISIONS.find(({ name }) => name === revision).era;
 }
 
-function serveFixture(log) {
-  return startServing([...SERVER, '--http', '0'], log);
+function otherEraThan(revision) {
+  return eraOf(revision) === 'legacy' ? 'modern' : 'legacy';
+}
+
+function serveFixture(log, era = 'dual') {
+  return startServing([...SERVER, '--http', '0', '--era', era], log);
+}
+
+async function serveHttpFixture(proxy, era, log) {
+  const fixture = await serveFixture(log, era);
+  try {
+    const front = await startServing([proxy, '--port', '0', fixture.url], log);
+    return { url: front.url, stop: () => Promise.all([front.stop(), fixture.stop()]) };
+  } catch (error) {
+    await fixture.stop();
+    throw error;
+  }
 }
 
 function serveStdioFixture(proxy, era, log) {
@@ -146,6 +166,10 @@ async function attemptServer(leg, revision, scenarios, settings) {
 }
 
 function attemptClient(leg, revision, scenarios, settings) {
-  const environment = { FIXTURE_ROUTE: leg.route, FIXTURE_PROXY: settings.proxy ?? '' };
+  const environment = {
+    FIXTURE_ERA: leg.isBridged ? otherEraThan(revision) : eraOf(revision),
+    FIXTURE_PROXY: settings.proxy ?? '',
+    FIXTURE_ROUTE: leg.route,
+  };
   return testClient(revision, scenarios, environment, settings);
 }

@@ -79,7 +79,7 @@ export async function testClient(revision, scenarios, environment, settings) {
 
 /** The result of a scenario which gave no checks to judge. */
 export function failure(problem) {
-  return { status: 'fail', problems: [problem], made: [] };
+  return { status: 'fail', problems: [problem], failed: [], made: [] };
 }
 
 function runScenario(args, revision, scenario, settings) {
@@ -120,6 +120,7 @@ function judge(checks) {
   }
   return {
     status: failures.length > 0 ? 'fail' : warnings.length > 0 ? 'warn' : 'pass',
+    failed: [...new Set(problems.map(({ id }) => id))],
     problems: problems.map((check) => `${check.id}: ${check.errorMessage ?? check.description}`),
     made: [...made],
   };

@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 
 namespace McpProxy.Eras.LegacyClient;
 
@@ -20,9 +21,29 @@ internal sealed class CallOfClient(JsonRpcMessage request, ReadOnlyMemory<byte> 
     /// <summary>What the client is being asked, by the ids of the questions.</summary>
     public Dictionary<JsonRpcId, InputQuestion> Questions { get; } = [];
 
+    /// <summary>Whether the client is being asked now.</summary>
+    public bool IsParked { get; private set; }
+
     /// <summary>What the server wants back as it is; empty for nothing.</summary>
     public ReadOnlyMemory<byte> RequestState { get; set; }
 
     /// <summary>Whether the client has its answer, or wants none any more.</summary>
     public bool IsOver { get; set; }
+
+    /// <summary>The client begins to be asked.</summary>
+    public void Park()
+    {
+        IsParked = true;
+        ProxyMeter.Parked(BridgeDirection.LegacyToModern);
+    }
+
+    /// <summary>The client is asked no longer, if it was.</summary>
+    public void Unpark(ParkedOutcome outcome)
+    {
+        if (IsParked)
+        {
+            IsParked = false;
+            ProxyMeter.Unparked(BridgeDirection.LegacyToModern, outcome);
+        }
+    }
 }

@@ -43,25 +43,7 @@ internal sealed record InputQuestion(string Key, ReadOnlyMemory<byte> Method, Re
 
     /// <summary>The capability that a client needs for this and does not have; null when it can be asked.</summary>
     /// <param name="capabilities">JSON text of the client's capabilities.</param>
-    public string? MissingCapability(ReadOnlyMemory<byte> capabilities)
-    {
-        switch (JsonMembers.AsString(Method))
-        {
-            case "elicitation/create":
-                var elicitation = JsonMembers.Find(capabilities, "elicitation"u8);
-                return elicitation.IsEmpty ? "elicitation"
-                    : IsByUrl ? JsonMembers.Find(elicitation, "url"u8).IsEmpty ? "elicitation.url" : null
-
-                    // One that names no mode has forms, as there was nothing else once.
-                    : JsonMembers.Find(elicitation, "form"u8).IsEmpty && !JsonMembers.Find(elicitation, "url"u8).IsEmpty ? "elicitation.form" : null;
-            case "sampling/createMessage":
-                return JsonMembers.Find(capabilities, "sampling"u8).IsEmpty ? "sampling" : null;
-            case "roots/list":
-                return JsonMembers.Find(capabilities, "roots"u8).IsEmpty ? "roots" : null;
-            case var other:
-                return other;
-        }
-    }
+    public string? MissingCapability(ReadOnlyMemory<byte> capabilities) => ClientCapability.MissingFor(JsonMembers.AsString(Method), Params, capabilities);
 
     /// <summary>The question as a request to the client.</summary>
     public JsonRpcMessage ToRequest(JsonRpcId id)

@@ -1,5 +1,6 @@
 using System.Text;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 
@@ -45,6 +46,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
         _discovered = discovered;
         _identity = ModernRequest.Of(initialize, VersionOf(discovered) ?? Revision.Modern);
         _listen = new(this, context);
+        ProxyMeter.BridgeSession(BridgeDirection.LegacyToModern, 1);
     }
 
     public bool HasRequestStreams => _server.HasRequestStreams;
@@ -77,6 +79,9 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
         _identity = _identity with { Version = VersionOf(_discovered) ?? _identity.Version };
         await ToClientAsync(InitializeAnswer.From(_initialize, _discovered, _context.Upstream.Name), _initialize.Id);
     }
+
+    /// <summary>The server that told of changes is no more.</summary>
+    public void StopListening() => _listen.Stop();
 
     public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
@@ -112,8 +117,17 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             return;
         }
 
+        ProxyMeter.BridgeSession(BridgeDirection.LegacyToModern, -1);
         await _closing.CancelAsync();
-        await _listen.DisposeAsync();
+        lock (_gate)
+        {
+            foreach (var call in _byClientId.Values)
+            {
+                call.Unpark(ParkedOutcome.Cancelled);
+            }
+        }
+
+        _listen.Dispose();
         await _server.DisposeAsync();
         _closing.Dispose();
     }
@@ -382,6 +396,8 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
                 _byQuestion.Add(id, call);
                 requests.Add(question.ToRequest(id));
             }
+
+            call.Park();
         }
 
         foreach (var request in requests)
@@ -424,6 +440,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
                 }
 
                 answers = InputQuestion.Answers(call.Questions.Values);
+                call.Unpark(call.Questions.Values.Any(question => InputAnswer.IsRefusal(question.Answer)) ? ParkedOutcome.Refused : ParkedOutcome.Answered);
                 call.Questions.Clear();
             }
             else
@@ -435,7 +452,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
 
         if (response.IsError)
         {
-            await FinishAsync(call, JsonSplice.WithId(response, call.Request.Id));
+            await FinishAsync(call, JsonSplice.WithId(response, call.Request.Id), ParkedOutcome.Refused);
             return;
         }
 
@@ -473,7 +490,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             isWithServer = call.Questions.Count == 0;
         }
 
-        await WithdrawAsync(call);
+        await WithdrawAsync(call, ParkedOutcome.Cancelled);
         if (isWithServer)
         {
             var requestId = JsonSplice.RangeOf(notification.Utf8, JsonMembers.Find(notification.Params, "requestId"u8));
@@ -483,17 +500,19 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
 
     private Task FailAsync(CallOfClient call, int code, string message) => FinishAsync(call, JsonRpcWriter.Error(call.Request.Id, code, message));
 
-    private async Task FinishAsync(CallOfClient call, JsonRpcMessage answer)
+    private async Task FinishAsync(CallOfClient call, JsonRpcMessage answer, ParkedOutcome outcome = ParkedOutcome.ServerGone)
     {
-        if (await WithdrawAsync(call))
+        if (await WithdrawAsync(call, outcome))
         {
             await ToClientAsync(answer, call.Request.Id);
         }
     }
 
     /// <summary>Forgets a call, and takes back what the client is still being asked for it.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="outcome">What has become of the questions, if there are any.</param>
     /// <returns>False when that had happened already.</returns>
-    private async Task<bool> WithdrawAsync(CallOfClient call)
+    private async Task<bool> WithdrawAsync(CallOfClient call, ParkedOutcome outcome)
     {
         List<JsonRpcId> open;
         lock (_gate)
@@ -504,6 +523,7 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             }
 
             call.IsOver = true;
+            call.Unpark(outcome);
             if (_byClientId.GetValueOrDefault(call.Request.Id) == call)
             {
                 _byClientId.Remove(call.Request.Id);

@@ -9,7 +9,7 @@ namespace McpProxy.Eras.LegacyClient;
 /// 2026-07-28, "Subscriptions"). When the client's subscriptions change another stream is opened, and the old one closed
 /// only when the server has acknowledged the new one, so that no change falls between.
 /// </summary>
-internal sealed partial class ListenStream(LegacyClientStage stage, BridgeContext context) : IAsyncDisposable
+internal sealed partial class ListenStream(LegacyClientStage stage, BridgeContext context) : IDisposable
 {
     private const int MaxSubscriptions = 10_000;
     private static readonly TimeSpan s_firstRetry = TimeSpan.FromMilliseconds(250);
@@ -163,14 +163,17 @@ internal sealed partial class ListenStream(LegacyClientStage stage, BridgeContex
         return true;
     }
 
-    public async ValueTask DisposeAsync()
+    /// <summary>Opens no stream any more.</summary>
+    public void Stop()
     {
-        await _closing.CancelAsync();
+        _closing.Cancel();
         lock (_gate)
         {
             _opening?.Acknowledged.TrySetCanceled();
         }
     }
+
+    public void Dispose() => Stop();
 
     /// <summary>Opens the stream until that works. What may have been missed meanwhile is told as changes of which nothing more is known.</summary>
     private async Task ReopenAsync(TimeSpan wait, bool wasBroken)

@@ -43,6 +43,9 @@ internal sealed class CallToServer(JsonRpcId upstreamId, long order, ClientReque
     /// <summary>The server's answer that came while nobody waited for it.</summary>
     public JsonRpcMessage? Outcome { get; set; }
 
+    /// <summary>Whether the server ended while the client looked for answers.</summary>
+    public bool IsAbandoned { get; set; }
+
     /// <summary>Ends the wait for a client that does not come back.</summary>
     public ITimer? Expiry { get; set; }
 

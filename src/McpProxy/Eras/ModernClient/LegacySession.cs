@@ -1,5 +1,6 @@
 using System.Text;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 
@@ -31,12 +32,14 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     private readonly Dictionary<JsonRpcId, TaskCompletionSource<JsonRpcMessage>> _asked = [];
     private readonly List<ListenRequest> _listeners = [];
     private readonly Dictionary<string, int> _watched = new(StringComparer.Ordinal);
+    private readonly ReadOnlyMemory<byte> _clientCapabilities;
     private ReadOnlyMemory<byte> _capabilities;
     private ReadOnlyMemory<byte> _serverInfo;
     private ITimer? _idle;
     private long _lastId;
     private int _leases;
     private int _logRank = -1;
+    private bool _isRetired;
     private bool _isClosing;
     private Task? _disposing;
 
@@ -52,6 +55,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         _server = server;
         _waiting = waiting;
         _ended = ended;
+        _clientCapabilities = Encoding.UTF8.GetBytes(key.Capabilities);
     }
 
     public SessionKey Key => _key;
@@ -68,6 +72,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     /// <summary>Opens the session.</summary>
     public void Start()
     {
+        ProxyMeter.BridgeSession(BridgeDirection.ModernToLegacy, 1);
         _server.GiveTo(this);
         _ = IntroduceAsync();
         _ = WatchEndAsync();
@@ -78,7 +83,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     {
         lock (_gate)
         {
-            if (_isClosing)
+            if (_isClosing || _isRetired)
             {
                 return false;
             }
@@ -115,6 +120,17 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         _ended(this);
         _ = DisposeAsync().AsTask();
         return true;
+    }
+
+    /// <summary>Takes no more requests, and closes the session once those that there are were answered.</summary>
+    public void Retire()
+    {
+        lock (_gate)
+        {
+            _isRetired = true;
+        }
+
+        TryClose();
     }
 
     /// <summary>Closes the session whoever uses it.</summary>
@@ -177,10 +193,10 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             call.Expiry?.Dispose();
             call.Waiting = request;
             call.Round++;
-            _waiting.Remove(call);
             var given = new ObjectEdit(JsonMembers.Find(request.Message.Params, "inputResponses"u8));
             answers.AddRange(call.Questions.Select(question => (question, given.Find(question.Key))).Where(pair => !pair.Item2.IsEmpty));
             call.Questions.RemoveAll(question => answers.Exists(pair => pair.Question == question));
+            _waiting.Remove(call, call.IsAbandoned ? ParkedOutcome.ServerGone : answers.Exists(pair => InputAnswer.IsRefusal(pair.Answer)) ? ParkedOutcome.Refused : ParkedOutcome.Answered);
         }
 
         foreach (var (question, answer) in answers.Where(pair => !pair.Question.Id.IsNone))
@@ -210,7 +226,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         }
         else if (isAskedAgain)
         {
-            await AskClientAsync(call);
+            AskClient(call);
         }
 
         return true;
@@ -245,7 +261,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             _listeners.Add(listener);
         }
 
-        await listener.AcknowledgeAsync();
+        listener.Acknowledge();
         listener.IsAcknowledged = true;
         await request.GiveToAsync(() => UnlistenAsync(listener));
         if (_end.Task.IsCompleted)
@@ -259,13 +275,13 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         switch (message.Kind)
         {
             case JsonRpcMessageKind.Response:
-                await AnsweredAsync(message.Detach());
+                Answered(message.Detach());
                 break;
             case JsonRpcMessageKind.Request:
                 await AskedAsync(message, related, cancellationToken);
                 break;
             default:
-                await NotifiedAsync(message, related);
+                Notified(message, related);
                 break;
         }
     }
@@ -274,7 +290,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     {
         if (!fault.Id.IsNone && fault.IsResponse)
         {
-            await AnsweredAsync(JsonRpcWriter.Error(fault.Id.Detach(), JsonRpcErrorCode.InternalError, $"the answer cannot be passed on: {fault.Message}"));
+            Answered(JsonRpcWriter.Error(fault.Id.Detach(), JsonRpcErrorCode.InternalError, $"the answer cannot be passed on: {fault.Message}"));
         }
         else if (!fault.IsResponse)
         {
@@ -282,12 +298,17 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         }
     }
 
-    async ValueTask IMessageReceiver.AbandonedAsync(string reason, CancellationToken cancellationToken) => await AbandonAsync(reason);
+    ValueTask IMessageReceiver.AbandonedAsync(string reason, CancellationToken cancellationToken)
+    {
+        Abandon(reason);
+        return ValueTask.CompletedTask;
+    }
 
     private async Task CloseAsync()
     {
         // Started under the lock.
         await Task.Yield();
+        ProxyMeter.BridgeSession(BridgeDirection.ModernToLegacy, -1);
         await _closing.CancelAsync();
         await _server.DisposeAsync();
     }
@@ -350,7 +371,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         _ended(this);
         LogEnded(_context.Logger, _context.Upstream.Name, end.Detail);
-        await AbandonAsync(end.Detail);
+        Abandon(end.Detail);
         List<ListenRequest> listeners;
         lock (_gate)
         {
@@ -360,14 +381,14 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         foreach (var listener in listeners)
         {
-            await listener.CloseAsync();
+            _ = listener.CloseAsync();
         }
 
         await DisposeAsync();
     }
 
     /// <summary>What was asked will not be answered.</summary>
-    private async Task AbandonAsync(string reason)
+    private void Abandon(string reason)
     {
         List<(ClientRequest Request, CallToServer Call)> waiting = [];
         List<TaskCompletionSource<JsonRpcMessage>> asked;
@@ -385,6 +406,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
                 {
                     // Its client hears of it when it comes back with the answers.
                     call.Outcome = error;
+                    call.IsAbandoned = true;
                     call.Questions.Clear();
                 }
             }
@@ -397,7 +419,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         asked.ForEach(question => question.TrySetResult(error));
         foreach (var (request, _) in waiting)
         {
-            await request.AnswerAsync(JsonSplice.WithId(error, request.Id));
+            _ = request.AnswerAsync(JsonSplice.WithId(error, request.Id));
         }
     }
 
@@ -411,12 +433,12 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         IdleSince = _context.Time.GetTimestamp();
         _idle ??= _context.Time.CreateTimer(_ => CloseIfIdle(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
-        _idle.Change(_context.Options.IdleTimeout, Timeout.InfiniteTimeSpan);
+        _idle.Change(_isRetired ? TimeSpan.Zero : _context.Options.IdleTimeout, Timeout.InfiniteTimeSpan);
     }
 
     private void CloseIfIdle()
     {
-        if (IdleSince is { } since && _context.Time.GetElapsedTime(since) >= _context.Options.IdleTimeout)
+        if (_isRetired || (IdleSince is { } since && _context.Time.GetElapsedTime(since) >= _context.Options.IdleTimeout))
         {
             TryClose();
         }
@@ -436,7 +458,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         try
         {
             var request = method.Span.SequenceEqual("\"initialize\""u8)
-                ? LegacyRequest.Initialize(id, Encoding.UTF8.GetBytes(_key.ClientInfo), Encoding.UTF8.GetBytes(_key.Capabilities))
+                ? LegacyRequest.Initialize(id, Encoding.UTF8.GetBytes(_key.ClientInfo), _clientCapabilities)
                 : MessageEdit.Request(id, method.Span, parameters.Span);
             await _server.SendAsync(request, default, _closing.Token);
             if (_end.Task.IsCompleted)
@@ -488,7 +510,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     }
 
     /// <summary>The server has answered something.</summary>
-    private async Task AnsweredAsync(JsonRpcMessage response)
+    private void Answered(JsonRpcMessage response)
     {
         CallToServer? call;
         ClientRequest? request;
@@ -526,11 +548,11 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         if (asksForUrl)
         {
-            await AskClientAsync(call);
+            AskClient(call);
         }
         else if (request is not null)
         {
-            await request.AnswerAsync(ModernResult.From(response, request.Id, call.Method, _serverInfo));
+            _ = request.AnswerAsync(ModernResult.From(response, request.Id, call.Method, _serverInfo));
         }
     }
 
@@ -538,9 +560,15 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     private bool TakeUrls(CallToServer call, in JsonRpcMessage response)
     {
         var elicitations = JsonMembers.Find(JsonMembers.Find(response.Utf8, "error"u8, "data"u8), "elicitations"u8);
-        if (!_waiting.HasRoom || elicitations.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(elicitations, out var items, out _)
-            || JsonMembers.Find(JsonMembers.Find(Encoding.UTF8.GetBytes(_key.Capabilities), "elicitation"u8), "url"u8).IsEmpty)
+        if (elicitations.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(elicitations, out var items, out _)
+            || JsonMembers.Find(JsonMembers.Find(_clientCapabilities, "elicitation"u8), "url"u8).IsEmpty)
         {
+            return false;
+        }
+
+        if (!_waiting.HasRoom)
+        {
+            WaitingCalls.Refused();
             return false;
         }
 
@@ -553,7 +581,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     /// <returns>False when there are pages left to go to.</returns>
     private async Task<bool> CallAgainAsync(CallToServer call, ClientRequest request, List<(ServerQuestion Question, ReadOnlyMemory<byte> Answer)> answers)
     {
-        var isRefused = answers.Exists(pair => pair.Question.Id.IsNone && JsonMembers.AsString(JsonMembers.Find(pair.Answer, "action"u8)) != "accept");
+        var isRefused = answers.Exists(pair => pair.Question.Id.IsNone && InputAnswer.IsRefusal(pair.Answer));
         lock (_gate)
         {
             if (!isRefused && call.Questions.Count > 0)
@@ -595,12 +623,18 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             {
                 (problem, code) = ("the client takes no such requests", JsonRpcErrorCode.MethodNotFound);
             }
+            else if (ClientCapability.MissingFor(Encoding.UTF8.GetString(message.Method), message.Params, _clientCapabilities) is { } capability)
+            {
+                // As a client of the server's own era would: the server may know what to do without.
+                (problem, code) = ($"the client has not declared the capability {capability}", JsonRpcErrorCode.MethodNotFound);
+            }
             else if (call is null)
             {
                 problem = "the client cannot be asked: it has no request in flight that could be answered with the question";
             }
             else if (!_waiting.HasRoom)
             {
+                WaitingCalls.Refused();
                 problem = "the client cannot be asked: too many calls wait for input";
             }
             else
@@ -645,7 +679,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         try
         {
             await Task.Delay(s_gathering, _context.Time, _closing.Token);
-            await AskClientAsync(call);
+            AskClient(call);
         }
         catch (OperationCanceledException)
         {
@@ -654,7 +688,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     }
 
     /// <summary>Answers the client's request with the questions; the call waits for the client to come back.</summary>
-    private async Task AskClientAsync(CallToServer call)
+    private void AskClient(CallToServer call)
     {
         ClientRequest? request;
         int round;
@@ -681,7 +715,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         var binding = RequestStateSeal.BindingOf(_key.Principal, call.Method, call.Request.Params);
         var expiry = _context.Time.GetUtcNow().Add(_context.Options.InputTimeout).ToUnixTimeSeconds();
-        await request.AnswerAsync(ModernResult.InputRequired(request.Id, questions.ToUtf8(), _waiting.Seal.Seal(call.Key, round, expiry, binding), _serverInfo));
+        _ = request.AnswerAsync(ModernResult.InputRequired(request.Id, questions.ToUtf8(), _waiting.Seal.Seal(call.Key, round, expiry, binding), _serverInfo));
     }
 
     /// <summary>The client has not come back.</summary>
@@ -696,7 +730,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
                 return;
             }
 
-            (open, isWithServer) = Drop(call);
+            (open, isWithServer) = Drop(call, call.IsAbandoned ? ParkedOutcome.ServerGone : ParkedOutcome.Expired);
         }
 
         LogExpired(_context.Logger, call.Method);
@@ -714,18 +748,18 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
                 return;
             }
 
-            (open, isWithServer) = Drop(call);
+            (open, isWithServer) = Drop(call, ParkedOutcome.Cancelled);
         }
 
         await TellServerAsync(call, open, isWithServer, "the client has cancelled the request");
     }
 
     /// <summary>Gives a call up. Under the lock.</summary>
-    private (List<ServerQuestion> Open, bool IsWithServer) Drop(CallToServer call)
+    private (List<ServerQuestion> Open, bool IsWithServer) Drop(CallToServer call, ParkedOutcome outcome)
     {
         call.IsOver = true;
         call.Expiry?.Dispose();
-        _waiting.Remove(call);
+        _waiting.Remove(call, outcome);
         List<ServerQuestion> open = [.. call.Questions.Where(question => !question.Id.IsNone)];
         call.Questions.Clear();
         var isWithServer = _calls.Remove(call.UpstreamId);
@@ -753,16 +787,16 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         }
     }
 
-    private async Task NotifiedAsync(JsonRpcMessage message, JsonRpcId related)
+    private void Notified(JsonRpcMessage message, JsonRpcId related)
     {
         var method = Encoding.UTF8.GetString(message.Method);
         switch (method)
         {
             case "notifications/progress":
-                await ProgressedAsync(message);
+                Progressed(message);
                 break;
             case "notifications/message":
-                await LoggedAsync(message, related);
+                Logged(message, related);
                 break;
             case "notifications/cancelled":
                 lock (_gate)
@@ -776,15 +810,15 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
                 break;
             case "notifications/resources/updated":
                 var uri = JsonMembers.AsString(JsonMembers.Find(message.Params, "uri"u8)) ?? "";
-                await TellListenersAsync(message, listener => listener.WantsResource(uri));
+                TellListeners(message, listener => listener.WantsResource(uri));
                 break;
             case "notifications/tools/list_changed" or "notifications/prompts/list_changed" or "notifications/resources/list_changed":
-                await TellListenersAsync(message, listener => listener.Wants(method));
+                TellListeners(message, listener => listener.Wants(method));
                 break;
             default:
                 if (Waiting(related) is { } request && !method.StartsWith("notifications/elicitation/", StringComparison.Ordinal))
                 {
-                    await request.NotifyAsync(message);
+                    request.Notify(message.Detach());
                 }
                 else
                 {
@@ -803,17 +837,17 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
         }
     }
 
-    private async Task ProgressedAsync(JsonRpcMessage message)
+    private void Progressed(JsonRpcMessage message)
     {
         if (Waiting(message.ProgressToken()) is { ProgressToken.IsNone: false } request)
         {
             var range = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "progressToken"u8));
-            await request.NotifyAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, request.ProgressToken.Utf8Text))));
+            request.Notify(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, request.ProgressToken.Utf8Text))));
         }
     }
 
     /// <summary>A log message goes to the request that caused it, where that has asked for such; never to one that has not.</summary>
-    private async Task LoggedAsync(JsonRpcMessage message, JsonRpcId related)
+    private void Logged(JsonRpcMessage message, JsonRpcId related)
     {
         var rank = LogSeverity.RankOf(JsonMembers.AsString(JsonMembers.Find(message.Params, "level"u8)));
         ClientRequest? request;
@@ -825,11 +859,11 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         if (request is not null)
         {
-            await request.NotifyAsync(message);
+            request.Notify(message.Detach());
         }
     }
 
-    private async Task TellListenersAsync(JsonRpcMessage message, Func<ListenRequest, bool> wants)
+    private void TellListeners(JsonRpcMessage message, Func<ListenRequest, bool> wants)
     {
         List<ListenRequest> listeners;
         lock (_gate)
@@ -839,7 +873,7 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
 
         foreach (var listener in listeners)
         {
-            await listener.NotifyAsync(message);
+            listener.Notify(message);
         }
     }
 

@@ -7,6 +7,7 @@ internal sealed class LegacySessionPool : IAsyncDisposable
     private readonly HandedOver _connections;
     private readonly Lock _gate = new();
     private readonly Dictionary<SessionKey, LegacySession> _sessions = [];
+    private readonly HashSet<LegacySession> _retired = [];
     private bool _isClosed;
 
     public LegacySessionPool(BridgeContext context)
@@ -81,13 +82,27 @@ internal sealed class LegacySessionPool : IAsyncDisposable
         return opened;
     }
 
+    /// <summary>The server is another one now: no session gets another request, and each is closed when those that it has are done.</summary>
+    public void Retire()
+    {
+        List<LegacySession> sessions;
+        lock (_gate)
+        {
+            sessions = [.. _sessions.Values];
+            _sessions.Clear();
+            _retired.UnionWith(sessions);
+        }
+
+        sessions.ForEach(session => session.Retire());
+    }
+
     public async ValueTask DisposeAsync()
     {
         List<LegacySession> sessions;
         lock (_gate)
         {
             _isClosed = true;
-            sessions = [.. _sessions.Values];
+            sessions = [.. _sessions.Values, .. _retired];
         }
 
         await Task.WhenAll(sessions.Select(session => session.DisposeAsync().AsTask()));
@@ -99,6 +114,7 @@ internal sealed class LegacySessionPool : IAsyncDisposable
     {
         lock (_gate)
         {
+            _retired.Remove(session);
             if (_sessions.GetValueOrDefault(session.Key) == session)
             {
                 _sessions.Remove(session.Key);

@@ -51,7 +51,7 @@ internal sealed class ListenRequest
         IsAcknowledged && (Uris.Contains(uri) || Uris.Any(watched => uri.StartsWith(watched.EndsWith('/') ? watched : watched + "/", StringComparison.Ordinal)));
 
     /// <summary>Tells the client what it will be told of.</summary>
-    public Task AcknowledgeAsync()
+    public void Acknowledge()
     {
         var granted = new ObjectEdit(default);
         foreach (var (_, filter, method) in s_kinds)
@@ -68,11 +68,11 @@ internal sealed class ListenRequest
         }
 
         var parameters = new ObjectEdit(Tagged(default)).Set("notifications", granted.ToUtf8());
-        return _request.NotifyAsync(MessageEdit.Notification("\"notifications/subscriptions/acknowledged\""u8, parameters.ToUtf8().Span));
+        _request.Notify(MessageEdit.Notification("\"notifications/subscriptions/acknowledged\""u8, parameters.ToUtf8().Span));
     }
 
     /// <summary>Tells the client of a change.</summary>
-    public Task NotifyAsync(JsonRpcMessage notification) => _request.NotifyAsync(MessageEdit.WithParams(notification, Tagged(notification.Params)));
+    public void Notify(JsonRpcMessage notification) => _request.Notify(MessageEdit.WithParams(notification, Tagged(notification.Params)));
 
     /// <summary>Ends the stream in order (MCP 2026-07-28, "Graceful Closure").</summary>
     public Task CloseAsync() => _request.AnswerAsync(MessageEdit.Result(

@@ -1,4 +1,5 @@
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
 
@@ -104,8 +105,11 @@ internal sealed partial class ModernClientStage : IConnection
         }
     }
 
-    /// <summary>Sends the client the answer to a request, if it still wants one.</summary>
-    internal async Task AnswerAsync(ClientRequest request, JsonRpcMessage answer)
+    /// <summary>Sends the client what belongs to a request, if it still wants that.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="isAnswer">Whether this is the last there is.</param>
+    internal async Task DeliverAsync(ClientRequest request, JsonRpcMessage message, bool isAnswer)
     {
         lock (_gate)
         {
@@ -114,31 +118,15 @@ internal sealed partial class ModernClientStage : IConnection
                 return;
             }
 
-            _open.Remove(request.Id);
-        }
-
-        await DeliverAsync(answer, request.Id);
-    }
-
-    /// <summary>Sends the client something on the stream of a request, if that is still open.</summary>
-    internal async Task NotifyAsync(ClientRequest request, JsonRpcMessage notification)
-    {
-        lock (_gate)
-        {
-            if (_open.GetValueOrDefault(request.Id) != request)
+            if (isAnswer)
             {
-                return;
+                _open.Remove(request.Id);
             }
         }
 
-        await DeliverAsync(notification, request.Id);
-    }
-
-    private async Task DeliverAsync(JsonRpcMessage message, JsonRpcId related)
-    {
         try
         {
-            await _receiver!.ReceiveAsync(message, related, _closing.Token);
+            await _receiver!.ReceiveAsync(message, request.Id, _closing.Token);
         }
         catch (OperationCanceledException)
         {
@@ -233,6 +221,7 @@ internal sealed partial class ModernClientStage : IConnection
             return;
         }
 
+        ProxyMeter.StateRefused();
         await request.AnswerAsync(JsonRpcWriter.Error(
             request.Id, JsonRpcErrorCode.InvalidParams, "Invalid params: \"requestState\" is not the one that this call waits for, or has lapsed; make the call anew without it"));
     }

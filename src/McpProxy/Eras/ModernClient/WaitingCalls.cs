@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using McpProxy.Telemetry;
 
 namespace McpProxy.Eras.ModernClient;
 
@@ -19,16 +20,36 @@ internal sealed class WaitingCalls(int limit) : IDisposable
     public RequestStateSeal Seal => _seal.Value;
 
     /// <summary>Keeps a call.</summary>
-    public void Add(LegacySession session, CallToServer call) => _calls[call.Key] = (session, call);
+    public void Add(LegacySession session, CallToServer call)
+    {
+        _calls[call.Key] = (session, call);
+        ProxyMeter.Parked(BridgeDirection.ModernToLegacy);
+    }
 
     /// <summary>The call of a key, if it is still waiting.</summary>
     public (LegacySession Session, CallToServer Call)? Find(Guid key) => _calls.TryGetValue(key, out var found) ? found : null;
 
-    /// <summary>Forgets a call.</summary>
-    public void Remove(CallToServer call) => _calls.TryRemove(call.Key, out _);
+    /// <summary>Forgets a call, if it was waiting.</summary>
+    /// <param name="call">The call.</param>
+    /// <param name="outcome">What has become of the wait.</param>
+    public void Remove(CallToServer call, ParkedOutcome outcome)
+    {
+        if (_calls.TryRemove(call.Key, out _))
+        {
+            ProxyMeter.Unparked(BridgeDirection.ModernToLegacy, outcome);
+        }
+    }
+
+    /// <summary>A call cannot wait: there is no room.</summary>
+    public static void Refused() => ProxyMeter.NotParked(BridgeDirection.ModernToLegacy);
 
     public void Dispose()
     {
+        foreach (var (_, call) in _calls.Values)
+        {
+            Remove(call, ParkedOutcome.Cancelled);
+        }
+
         if (_seal.IsValueCreated)
         {
             _seal.Value.Dispose();
