@@ -103,8 +103,15 @@ public sealed class HostileClientTests
         await using var server = await TestServer.StartAsync(_upstream, connections: s_impatient with { MaxConnections = 2, KeepAliveTimeout = TimeSpan.FromSeconds(60) });
         using (var first = new RawConnection(server.Url))
         using (var second = new RawConnection(server.Url))
-        using (var third = new RawConnection(server.Url))
         {
+            foreach (var connection in (RawConnection[])[first, second])
+            {
+                // Connections are counted as they are taken up, which need not be the order that they were made in.
+                await connection.WriteAsync("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                (await connection.ReadSomeAsync()).ShouldStartWith("HTTP/1.1 404");
+            }
+
+            using var third = new RawConnection(server.Url);
             (await third.ReadToEndAsync()).ShouldBeEmpty();
             await first.WriteAsync("GET /nothing HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
             (await first.ReadToEndAsync()).ShouldStartWith("HTTP/1.1 404");

@@ -24,6 +24,13 @@ internal sealed class RawConnection : IDisposable
     /// <summary>Says that nothing more comes.</summary>
     public void EndWriting() => _tcp.Client.Shutdown(SocketShutdown.Send);
 
+    /// <summary>Something that the server says: it has taken up the connection.</summary>
+    public async Task<string> ReadSomeAsync()
+    {
+        var buffer = new byte[4096];
+        return Encoding.UTF8.GetString(buffer, 0, await _stream.ReadAsync(buffer).AsTask().WaitAsync(s_timeout));
+    }
+
     /// <summary>Everything that the server says until it closes the connection.</summary>
     public async Task<string> ReadToEndAsync()
     {
