@@ -2,6 +2,7 @@ using System.Net;
 using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
+using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Memory;
@@ -48,7 +49,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         var (authentication, tls) = Access(settings, loggers);
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls));
-        builder.Services.Configure<SocketTransportOptions>(Configure);
+        builder.Services.Configure<SocketTransportOptions>(sockets => Configure(sockets, settings.Connections));
 #if NET10_0_OR_GREATER
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(memory);
 #endif
@@ -67,7 +68,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         {
             var accessLog = new AccessLog(loggers.CreateLogger("access"), TimeProvider.System);
             app.Use(next => context => accessLog.InvokeAsync(context, next));
-            app.Use(next => new FrontDoor(options, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
+            app.Use(next => new FrontDoor(options, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
             app.UseRouting();
             endpoint.Map(app);
             operations.Map(app);
@@ -152,15 +153,15 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
         // The endpoint bounds bodies itself. Kestrel's own bound would break the connection off before the client has read the 413.
         kestrel.Limits.MaxRequestBodySize = null;
-        settings.Connections.ApplyTo(kestrel.Limits);
+        settings.Connections.ApplyBehindDoorTo(kestrel.Limits);
         foreach (var address in addresses)
         {
             kestrel.Listen(address, settings.Port ?? 0, listen => tls?.Use(listen));
         }
     }
 
-    /// <summary>What a body's reader has not taken yet stays with who sends it.</summary>
-    private static void Configure(SocketTransportOptions sockets) => sockets.MaxReadBufferSize = RequestBuffer;
+    /// <summary>What a body's reader has not taken yet stays with who sends it; a header has to fit as a whole.</summary>
+    private static void Configure(SocketTransportOptions sockets, ConnectionLimits limits) => sockets.MaxReadBufferSize = Math.Max(RequestBuffer, 2L * limits.MaxHeaderSize);
 
     private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
     {

@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using Microsoft.AspNetCore.Http;
@@ -9,7 +10,7 @@ namespace McpProxy.AspNetCore.Access;
 /// What every request of a program passes, whatever path it asks for: a page that was made to look like ours (DNS rebinding) learns nothing, not even
 /// which paths there are; a page of an origin that was named may read the answer.
 /// </summary>
-internal sealed class FrontDoor(McpEndpointOptions options, TimeProvider time, ILogger logger)
+internal sealed class FrontDoor(McpEndpointOptions options, ConnectionLimits limits, TimeProvider time, ILogger logger)
 {
     private readonly RequestGuard _guard = new(options);
     private readonly CrossOrigin _crossOrigin = new(options);
@@ -24,6 +25,11 @@ internal sealed class FrontDoor(McpEndpointOptions options, TimeProvider time, I
         {
             _failures.Add(context.Connection.RemoteIpAddress?.ToString() ?? "somebody", "Host and Origin", refusal);
             return HttpReply.ErrorAsync(context, StatusCodes.Status403Forbidden, default, JsonRpcErrorCode.InvalidRequest, $"Forbidden: {refusal}");
+        }
+
+        if (limits.Refusal(context.Request.Headers) is { } tooMany)
+        {
+            return HttpReply.ErrorAsync(context, StatusCodes.Status431RequestHeaderFieldsTooLarge, default, JsonRpcErrorCode.InvalidRequest, tooMany);
         }
 
         return _crossOrigin.Apply(context) ? Task.CompletedTask : next(context);

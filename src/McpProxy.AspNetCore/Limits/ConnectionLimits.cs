@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
 namespace McpProxy.AspNetCore.Limits;
@@ -37,6 +38,38 @@ public sealed record ConnectionLimits
         limits.MaxRequestHeaderCount = MaxHeaderCount;
         limits.MaxRequestHeadersTotalSize = MaxHeaderSize;
     }
+
+    /// <summary>
+    /// The same for a server behind a <see cref="Access.FrontDoor"/>, which refuses too many headers in words. Only who sends twice as many as allowed
+    /// gets the bare 431 of Kestrel.
+    /// </summary>
+    internal void ApplyBehindDoorTo(KestrelServerLimits limits)
+    {
+        ApplyTo(limits);
+        limits.MaxRequestHeaderCount = Doubled(MaxHeaderCount);
+        limits.MaxRequestHeadersTotalSize = Doubled(MaxHeaderSize);
+        limits.MaxRequestBufferSize = Math.Max(limits.MaxRequestBufferSize ?? 0, limits.MaxRequestHeadersTotalSize);
+    }
+
+    /// <summary>Why a request's headers are too many; null when they are not.</summary>
+    internal string? Refusal(IHeaderDictionary headers)
+    {
+        var (count, size) = (0, 0);
+        foreach (var (name, values) in headers)
+        {
+            foreach (var value in values)
+            {
+                count++;
+                size += name.Length + (value?.Length ?? 0) + 4;
+            }
+        }
+
+        return count > MaxHeaderCount ? $"The request has {count} headers: {MaxHeaderCount} are allowed (--max-header-count)"
+            : size > MaxHeaderSize ? $"The headers have {size} bytes together: {MaxHeaderSize} are allowed (--max-header-size)"
+            : null;
+    }
+
+    private static int Doubled(int limit) => (int)Math.Min(2L * limit, int.MaxValue);
 
     private static TimeSpan OrNever(TimeSpan time) => time == TimeSpan.Zero ? Timeout.InfiniteTimeSpan : time;
 }

@@ -1,6 +1,7 @@
 using System.Net;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
+using McpProxy.AspNetCore.Limits;
 using McpProxy.Tests;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -40,7 +41,11 @@ internal sealed class GuardedServer : IAsyncDisposable
         var authentication = options is null ? null : new InboundAuthentication(options, served, time, log);
         var secured = tls is null ? null : new ServerTls(tls, time, log);
         var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => secured?.Use(listen)));
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
+        {
+            new ConnectionLimits().ApplyBehindDoorTo(kestrel.Limits);
+            kestrel.Listen(IPAddress.Loopback, 0, listen => secured?.Use(listen));
+        });
         builder.Services.AddRoutingCore();
         var app = builder.Build();
         GuardedServer? server = null;
@@ -48,7 +53,7 @@ internal sealed class GuardedServer : IAsyncDisposable
         served = served with { Gates = authentication is null ? [watch] : [authentication, watch] };
         var upstream = new FakeUpstream(() => new FakePeer { Answer = message => message.Is("initialize"u8) ? Http.InitializeResult : null });
         var mapped = new McpEndpoint(upstream, served, loggers: log);
-        app.Use(next => new FrontDoor(served, time ?? TimeProvider.System, log).Before(next));
+        app.Use(next => new FrontDoor(served, new(), time ?? TimeProvider.System, log).Before(next));
         app.UseRouting();
         mapped.Map(app);
         authentication?.MapMetadata(app);
