@@ -72,17 +72,19 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
                 return;
             }
 
-            _queue.Enqueue((isOwn ? message : message.Detach(), related, memory));
-            _queuedBytes += message.Utf8.Length;
+            message = isOwn ? message : message.Detach();
             if (_delivering)
             {
+                _queue.Enqueue((message, related, memory));
+                _queuedBytes += message.Utf8.Length;
                 return;
             }
 
             _delivering = true;
         }
 
-        _ = DeliverQueuedAsync();
+        // Most clients are never behind: for them there is no queue.
+        _ = DeliverAsync((message, related, memory));
     }
 
     /// <summary>Lets go of what nobody will take any more.</summary>
@@ -100,13 +102,17 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
         }
     }
 
-    private async Task DeliverQueuedAsync()
+    private async Task DeliverAsync((JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory) next)
     {
         try
         {
             while (true)
             {
-                (JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory) next;
+                using (next.Memory)
+                {
+                    await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
+                }
+
                 lock (_gate)
                 {
                     if (!_queue.TryDequeue(out next))
@@ -116,11 +122,6 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
                     }
 
                     _queuedBytes -= next.Message.Utf8.Length;
-                }
-
-                using (next.Memory)
-                {
-                    await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
                 }
             }
         }
