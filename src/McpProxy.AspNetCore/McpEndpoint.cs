@@ -4,6 +4,7 @@ using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports;
+using McpProxy.Transports.Stdio;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -26,6 +27,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly StreamableHttpTransport _streamableHttp;
     private readonly SseTransport _sse;
     private readonly UpstreamReadiness _readiness;
+    private readonly StdioUpstream? _ofClients;
 
     /// <summary>Makes an endpoint; <see cref="Map"/> puts it at its paths.</summary>
     /// <param name="upstream">The server.</param>
@@ -44,6 +46,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _streamableHttp = new(_serving);
         _sse = new(_serving);
         _readiness = new(upstream, time ?? TimeProvider.System);
+
+        // Serving has made sure of what it is.
+        _ofClients = _options.HeaderEnvironment.Count > 0 ? (StdioUpstream)upstream : null;
     }
 
     /// <summary>Told when a server that was started ends without being asked to, with how it ended.</summary>
@@ -73,7 +78,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     /// <summary>Why clients cannot be served now; null when they can. An answer is good for a while, so that asking often costs nothing.</summary>
     public ValueTask<string?> UnreadinessAsync(CancellationToken cancellationToken) =>
-        _serving.IsDraining ? ValueTask.FromResult<string?>("shutting down") : _readiness.ProblemAsync(cancellationToken);
+        _serving.IsDraining ? ValueTask.FromResult<string?>("shutting down")
+
+        // A server that needs what clients bring along may not even start without it: there is none to be asked.
+        : _ofClients is { } command ? ValueTask.FromResult(command.StartProblem)
+        : _readiness.ProblemAsync(cancellationToken);
 
     /// <summary>Refuses new requests with 503 from now on, and waits until those in flight were answered.</summary>
     /// <param name="timeout">How long to wait at most.</param>

@@ -1,9 +1,10 @@
 // Clients that behave and clients that do not, against one serving proxy, for as long as told.
 //
-//   node soak.mjs PROXY [--mode per-session|shared|stateless] [--seconds N] [--clients N] [--idle N] [--kill]
+//   node soak.mjs PROXY [--mode per-session|shared|stateless] [--seconds N] [--clients N] [--idle N] [--kill] [--growth MIB]
 //
 // PROXY is the program. Every message carries its owner's mark; what reaches somebody else is cross-talk. Prints one JSON object with what
-// was measured; exits with 1 when there was cross-talk, a child was left, or an honest client was not served.
+// was measured; exits with 1 when there was cross-talk, a child was left, an honest client was not served, or more than --growth was resident after
+// the load than before it.
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import http from 'node:http';
@@ -19,6 +20,7 @@ const { values: options, positionals } = parseArgs({
     clients: { type: 'string', default: '20' },
     idle: { type: 'string', default: '0' },
     kill: { type: 'boolean', default: false },
+    growth: { type: 'string', default: 'Infinity' },
   },
 });
 const seconds = Number(options.seconds);
@@ -370,5 +372,5 @@ const report = {
   memoryKiB: { before, withIdlers, most, afterwards, after }, childrenAfter, orphans: orphans.length, ended, endMs, problems,
 };
 console.log(JSON.stringify(report));
-const isGood = counts.crossTalk === 0 && counts.failed === 0 && orphans.length === 0 && report.idleAnswered === idlers.length && childrenAfter <= (options.mode === 'per-session' ? 0 : 4) && ended.code === 0;
+const isGood = counts.crossTalk === 0 && counts.failed === 0 && orphans.length === 0 && report.idleAnswered === idlers.length && childrenAfter <= (options.mode === 'per-session' ? 0 : 4) && ended.code === 0 && after - before <= Number(options.growth) * 1024;
 process.exit(isGood ? 0 : 1);

@@ -110,25 +110,25 @@ internal sealed partial class StreamableHttpTransport
     {
         if (id.Length == 0)
         {
-            return RefusedAsync(400, JsonRpcErrorCode.UpstreamUnavailable, "Bad request: no Mcp-Session-Id header; a session starts with an initialize request");
+            return RefusedAsync(context, request, 400, JsonRpcErrorCode.UpstreamUnavailable, "Bad request: no Mcp-Session-Id header; a session starts with an initialize request");
         }
 
         // To everybody but its owner a session does not exist: knowing an id must not be of any use.
         if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context))
         {
-            return RefusedAsync(404, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
+            return RefusedAsync(context, request, 404, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
         }
 
         var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
         return session.AcceptsVersion(version)
             ? ValueTask.FromResult<StreamableHttpSession?>(session)
-            : RefusedAsync(400, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");
+            : RefusedAsync(context, request, 400, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");
+    }
 
-        async ValueTask<StreamableHttpSession?> RefusedAsync(int status, int code, string reason)
-        {
-            await HttpReply.ErrorAsync(context, status, request, code, reason);
-            return null;
-        }
+    private static async ValueTask<StreamableHttpSession?> RefusedAsync(HttpContext context, JsonRpcId request, int status, int code, string reason)
+    {
+        await HttpReply.ErrorAsync(context, status, request, code, reason);
+        return null;
     }
 
     private async Task OpenAsync(HttpContext context, PostedMessages messages, Accepted accepts)

@@ -1,4 +1,4 @@
-using System.Buffers;
+using McpProxy.Buffers;
 
 namespace McpProxy.JsonRpc;
 
@@ -10,24 +10,24 @@ internal static class JsonSplice
     /// <param name="edits">What to put in place of which range: in order, not overlapping; empty ranges insert.</param>
     public static ReadOnlyMemory<byte> Apply(ReadOnlyMemory<byte> source, params ReadOnlySpan<(Range Range, ReadOnlyMemory<byte> Text)> edits)
     {
-        var length = source.Length;
-        foreach (var (range, text) in edits)
+        var target = new byte[LengthOf(source, edits)];
+        Write(source, edits, target);
+        return target;
+    }
+
+    /// <summary>The message with another id, and memory that is the caller's to give back when the message has passed; null where there is none.</summary>
+    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id, out SystemMemory? memory)
+    {
+        memory = null;
+        if (message.Utf8.Length <= ElasticBuffer.MaxPooled || message.Id.IsNone || id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null)
         {
-            length += text.Length - range.GetOffsetAndLength(source.Length).Length;
+            return WithId(message, id);
         }
 
-        var target = new ArrayBufferWriter<byte>(Math.Max(1, length));
-        var at = 0;
-        foreach (var (range, text) in edits)
-        {
-            var (offset, count) = range.GetOffsetAndLength(source.Length);
-            target.Write(source.Span[at..offset]);
-            target.Write(text.Span);
-            at = offset + count;
-        }
-
-        target.Write(source.Span[at..]);
-        return target.WrittenMemory;
+        var (source, range, text) = (message.Utf8, message.IdRange, id.Utf8Text);
+        memory = new(LengthOf(source, (range, text)));
+        Write(source, [(range, text)], memory.GetSpan());
+        return message.Moved(memory.Memory, range.Start.Value..(range.Start.Value + text.Length), range);
     }
 
     /// <summary>The message with another id, which is a string or a number.</summary>
@@ -54,6 +54,32 @@ internal static class JsonSplice
     /// <summary>Reads the envelope of bytes that a splice of a valid message made.</summary>
     public static JsonRpcMessage Reparse(ReadOnlyMemory<byte> utf8) =>
         JsonRpcMessage.TryParse(utf8, out var message, out var fault) ? message : throw new InvalidOperationException(fault.Message);
+
+    private static int LengthOf(ReadOnlyMemory<byte> source, params ReadOnlySpan<(Range Range, ReadOnlyMemory<byte> Text)> edits)
+    {
+        var length = source.Length;
+        foreach (var (range, text) in edits)
+        {
+            length += text.Length - range.GetOffsetAndLength(source.Length).Length;
+        }
+
+        return length;
+    }
+
+    private static void Write(ReadOnlyMemory<byte> source, ReadOnlySpan<(Range Range, ReadOnlyMemory<byte> Text)> edits, Span<byte> target)
+    {
+        var at = 0;
+        foreach (var (range, text) in edits)
+        {
+            var (offset, count) = range.GetOffsetAndLength(source.Length);
+            source.Span[at..offset].CopyTo(target);
+            text.Span.CopyTo(target[(offset - at)..]);
+            target = target[(offset - at + text.Length)..];
+            at = offset + count;
+        }
+
+        source.Span[at..].CopyTo(target);
+    }
 
     /// <summary>Where a part that was found in the source stands in it.</summary>
     public static Range RangeOf(ReadOnlyMemory<byte> source, ReadOnlyMemory<byte> part)

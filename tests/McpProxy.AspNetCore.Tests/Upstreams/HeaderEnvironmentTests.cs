@@ -45,6 +45,16 @@ public sealed class HeaderEnvironmentTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Readiness_does_not_ask_a_server_that_needs_what_clients_bring_along()
+    {
+        var options = new McpEndpointOptions { HeaderEnvironment = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase) { ["X-User-Id"] = "USER_ID" } };
+        await using var good = new McpEndpoint(new StdioUpstream(new() { Command = "sh", Arguments = ["-c", Script] }), options);
+        (await good.UnreadinessAsync(TestContext.Current.CancellationToken)).ShouldBeNull();
+        await using var bad = new McpEndpoint(new StdioUpstream(new() { Command = "no-such-program" }), options);
+        (await bad.UnreadinessAsync(TestContext.Current.CancellationToken)).ShouldNotBeNull().ShouldContain("no-such-program");
+    }
+
+    [Fact]
     public async Task Modern_requests_reach_the_server_of_their_own_user_only()
     {
         var (alice, bob, again) = (await CallAsync("alice"), await CallAsync("bob"), await CallAsync("alice"));

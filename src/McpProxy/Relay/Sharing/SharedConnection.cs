@@ -1,3 +1,4 @@
+using McpProxy.Buffers;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 using Microsoft.Extensions.Logging;
@@ -200,23 +201,25 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     private static bool IsCall(in JsonRpcMessage request) =>
         request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8) || request.Is("completion/complete"u8);
 
-    private static JsonRpcMessage WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token)
+    private static SystemMemory? WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token, out JsonRpcMessage renamed)
     {
         if (token.IsNone)
         {
-            return JsonSplice.WithId(request, id);
+            renamed = JsonSplice.WithId(request, id, out var memory);
+            return memory;
         }
 
         var text = id.Utf8Text;
         var tokenRange = JsonSplice.RangeOf(request.Utf8, JsonMembers.Find(request.Meta(), "progressToken"u8));
-        return JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
+        renamed = JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
             ? JsonSplice.Apply(request.Utf8, (request.IdRange, text), (tokenRange, text))
             : JsonSplice.Apply(request.Utf8, (tokenRange, text), (request.IdRange, text)));
+        return null;
     }
 
-    private static JsonRpcMessage Restored(in JsonRpcMessage response, Route route)
+    private static JsonRpcMessage Restored(in JsonRpcMessage response, Route route, out SystemMemory? memory)
     {
-        var restored = JsonSplice.WithId(response, route.Id);
+        var restored = JsonSplice.WithId(response, route.Id, out memory);
         return restored.Result.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0
             ? restored
             : JsonSplice.Reparse(RestoreSubscription(restored.Utf8, restored.ResultRange, route.Id));
@@ -248,9 +251,12 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
 
         var token = request.ProgressToken();
         var id = Routes.Add(new(lane, request.Id.Detach(), token.Detach(), AsksForLogs(request), IsCall(request)) { Answered = answered });
-        if (await _connection.SendAsync(WithIds(request, id, token), default, cancellationToken))
+        using (WithIds(request, id, token, out var renamed))
         {
-            return true;
+            if (await _connection.SendAsync(renamed, default, cancellationToken))
+            {
+                return true;
+            }
         }
 
         if (_endDetail is { } detail)
@@ -274,7 +280,7 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
         if (route.Lane is { } lane)
         {
             _sessions?.Learn(lane, message);
-            lane.Deliver(Restored(message, route), route.Id, isOwn: true);
+            lane.Deliver(Restored(message, route, out var memory), route.Id, isOwn: true, memory);
         }
     }
 

@@ -13,12 +13,13 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     private const int MaxQueuedBytes = TransportDefaults.MaxMessageSize;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(JsonRpcMessage Message, JsonRpcId Related)> _queue = new();
+    private readonly Queue<(JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory)> _queue = new();
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
     private int _queuedBytes;
     private bool _delivering;
+    private bool _isOver;
 
     public bool HasRequestStreams => true;
 
@@ -42,6 +43,7 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     public ValueTask DisposeAsync()
     {
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+        Forget();
         return shared.LeaveAsync(this);
     }
 
@@ -52,36 +54,65 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     /// <param name="message">The message.</param>
     /// <param name="related">The client's request that it belongs to, or none.</param>
     /// <param name="isOwn">Whether its bytes are nobody else's and will last, so that they need not be copied.</param>
-    public void Deliver(JsonRpcMessage message, JsonRpcId related, bool isOwn = false)
+    /// <param name="memory">What to give back when the message has been taken; null for nothing.</param>
+    public void Deliver(JsonRpcMessage message, JsonRpcId related, bool isOwn = false, IDisposable? memory = null)
     {
         lock (_gate)
         {
+            if (_isOver)
+            {
+                memory?.Dispose();
+                return;
+            }
+
             if (_queue.Count >= MaxQueuedMessages || _queuedBytes > MaxQueuedBytes)
             {
+                memory?.Dispose();
                 _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client reads too slowly"));
                 return;
             }
 
-            _queue.Enqueue((isOwn ? message : message.Detach(), related));
-            _queuedBytes += message.Utf8.Length;
+            message = isOwn ? message : message.Detach();
             if (_delivering)
             {
+                _queue.Enqueue((message, related, memory));
+                _queuedBytes += message.Utf8.Length;
                 return;
             }
 
             _delivering = true;
         }
 
-        _ = DeliverQueuedAsync();
+        // Most clients are never behind: for them there is no queue.
+        _ = DeliverAsync((message, related, memory));
     }
 
-    private async Task DeliverQueuedAsync()
+    /// <summary>Lets go of what nobody will take any more.</summary>
+    private void Forget()
+    {
+        lock (_gate)
+        {
+            _isOver = true;
+            while (_queue.TryDequeue(out var left))
+            {
+                left.Memory?.Dispose();
+            }
+
+            _queuedBytes = 0;
+        }
+    }
+
+    private async Task DeliverAsync((JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory) next)
     {
         try
         {
             while (true)
             {
-                (JsonRpcMessage Message, JsonRpcId Related) next;
+                using (next.Memory)
+                {
+                    await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
+                }
+
                 lock (_gate)
                 {
                     if (!_queue.TryDequeue(out next))
@@ -92,13 +123,12 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
 
                     _queuedBytes -= next.Message.Utf8.Length;
                 }
-
-                await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
             }
         }
         catch (OperationCanceledException)
         {
             // The client is gone: what is queued has no reader.
+            Forget();
         }
     }
 }

@@ -34,6 +34,28 @@ internal abstract class ChildProcess : IAsyncDisposable
     public static ChildProcess Start(StdioUpstreamOptions options)
     {
         var environment = ChildEnvironment.For(options);
+        var file = Find(options, environment);
+        return OperatingSystem.IsWindows()
+            ? WindowsChildProcess.Start(file, options, environment)
+            : PosixChildProcess.Start(file, options, environment);
+    }
+
+    /// <summary>Why a child cannot be started, as far as that can be told without starting it; null when nothing is known against it.</summary>
+    public static string? ProblemOf(StdioUpstreamOptions options)
+    {
+        try
+        {
+            _ = Find(options, ChildEnvironment.For(options));
+            return null;
+        }
+        catch (ChildStartException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private static string Find(StdioUpstreamOptions options, Dictionary<string, string> environment)
+    {
         var file = CommandResolver.Resolve(options.Command, environment)
             ?? throw new ChildStartException($"cannot start \"{options.Command}\": there is no such program. Check the spelling, or give its full path");
         if (options.WorkingDirectory is { } folder && !Directory.Exists(folder))
@@ -41,8 +63,6 @@ internal abstract class ChildProcess : IAsyncDisposable
             throw new ChildStartException($"cannot start \"{options.Command}\": the working directory \"{folder}\" does not exist");
         }
 
-        return OperatingSystem.IsWindows()
-            ? WindowsChildProcess.Start(file, options, environment)
-            : PosixChildProcess.Start(file, options, environment);
+        return file;
     }
 }

@@ -15,6 +15,9 @@ public sealed class StdioUpstream(StdioUpstreamOptions options, TimeProvider? ti
     /// <summary>The same server with more variables in its environment; of equal names the new one counts.</summary>
     public StdioUpstream With(IReadOnlyDictionary<string, string> environment) => new(options.With(environment), time, loggers);
 
+    /// <summary>Why the server cannot be started, as far as that can be told without starting it; null when nothing is known against it.</summary>
+    internal string? StartProblem => ChildProcess.ProblemOf(options);
+
     /// <inheritdoc/>
     public IConnection Connect() => new ChildProcessConnection(options, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
 }
