@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using McpProxy.Transports.Http;
 using McpProxy.Transports.Http.Plain;
 using Shouldly;
@@ -21,9 +23,11 @@ public sealed class UpstreamHandlerTests
         }
 
         made.ShouldBe(0);
+        using var unused = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        unused.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         for (var i = 0; i < 2; i++)
         {
-            using var secure = new HttpRequestMessage(HttpMethod.Get, new UriBuilder(server.Url) { Scheme = "https" }.Uri);
+            using var secure = new HttpRequestMessage(HttpMethod.Get, $"https://{unused.LocalEndPoint}/");
             await Should.ThrowAsync<HttpRequestException>(() => http.SendAsync(secure, TestContext.Current.CancellationToken));
         }
 
