@@ -51,13 +51,13 @@ internal sealed partial class FileTokenStore : ITokenStore
     public StoredSignIn Read(StoreKey key)
     {
         var empty = StoredSignIn.For(key) with { Imported = File.Exists(Path.Combine(_folder, ForgottenName)) };
-        var signIn = Read(PathOf(key, SignInSuffix), StoreJson.Default.StoredSignIn, read => read.Checked());
+        var signIn = Read(PathOf(key, SignInSuffix), static () => StoreJson.Default.StoredSignIn, read => read.Checked());
         return signIn?.IsOf(key) == true ? signIn : empty;
     }
 
     public void Write(StoreKey key, StoredSignIn signIn, bool isProvisional = false) => Write(PathOf(key, SignInSuffix), signIn, StoreJson.Default.StoredSignIn, isProvisional);
 
-    public StoredFlow? ReadFlow(StoreKey key) => Read(PathOf(key, FlowSuffix), StoreJson.Default.StoredFlow, read => read.Checked());
+    public StoredFlow? ReadFlow(StoreKey key) => Read(PathOf(key, FlowSuffix), static () => StoreJson.Default.StoredFlow, read => read.Checked());
 
     public void WriteFlow(StoreKey key, StoredFlow? flow)
     {
@@ -92,7 +92,7 @@ internal sealed partial class FileTokenStore : ITokenStore
         : Directory.EnumerateFiles(_folder, $"*{SignInSuffix}")
             .Where(path => !path.EndsWith(FlowSuffix, StringComparison.Ordinal))
             .Order(StringComparer.Ordinal)
-            .Select(path => Read(path, StoreJson.Default.StoredSignIn, read => read.Checked()))
+            .Select(path => Read(path, static () => StoreJson.Default.StoredSignIn, read => read.Checked()))
             .OfType<StoredSignIn>();
 
     /// <summary>Forgets everything, also what another program's store would bring back.</summary>
@@ -141,7 +141,10 @@ internal sealed partial class FileTokenStore : ITokenStore
 
     private string PathOf(StoreKey key, string suffix) => Path.Combine(_folder, key.FileName + suffix);
 
-    private T? Read<T>(string path, JsonTypeInfo<T> type, Func<T, T> check)
+    /// <param name="path">The file.</param>
+    /// <param name="type">Says how to read it. Not asked where there is no file, since to find out takes a noticeable part of a start.</param>
+    /// <param name="check">Refuses what would do harm.</param>
+    private T? Read<T>(string path, Func<JsonTypeInfo<T>> type, Func<T, T> check)
         where T : class
     {
         try
@@ -157,7 +160,7 @@ internal sealed partial class FileTokenStore : ITokenStore
                 bytes = (_seal ?? throw new CryptographicException("it is sealed by a key in the keychain, which is not used now (--token-store)")).ForReading().Open(file.Sealed);
             }
 
-            return JsonSerializer.Deserialize(bytes, type) is { } read ? check(read) : null;
+            return JsonSerializer.Deserialize(bytes, type()) is { } read ? check(read) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or CryptographicException or FormatException)
         {
