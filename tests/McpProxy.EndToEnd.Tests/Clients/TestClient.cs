@@ -143,6 +143,7 @@ public sealed class TestClient : IAsyncDisposable
     {
         ProtocolVersion = protocolVersion,
         ClientInfo = new() { Name = "mcp-test-client", Version = "3.2.1" },
+        Capabilities = new() { Elicitation = new() { Form = new(), Url = new() } },
         InitializationTimeout = TimeSpan.FromSeconds(30),
 
         // A probe that ran out while a busy machine starts two programs would turn a modern server into a legacy one.

@@ -14,18 +14,18 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Call_is_answered(Transport downstream, Transport upstream, Era era)
+    public async Task Call_is_answered(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         (await client.TextAsync("echo", new { text = "hello" })).ShouldBe("hello");
     }
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Failing_tool_answers_with_an_error_result(Transport downstream, Transport upstream, Era era)
+    public async Task Failing_tool_answers_with_an_error_result(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var result = await client.CallAsync("fail");
 
@@ -35,9 +35,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Json_rpc_error_keeps_its_code_and_message(Transport downstream, Transport upstream, Era era)
+    public async Task Json_rpc_error_keeps_its_code_and_message(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var error = await Should.ThrowAsync<McpProtocolException>(() => client.CallAsync("protocol_error"));
 
@@ -47,9 +47,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Unknown_tool_is_the_servers_own_error(Transport downstream, Transport upstream, Era era)
+    public async Task Unknown_tool_is_the_servers_own_error(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var error = await Should.ThrowAsync<McpProtocolException>(() => client.CallAsync("no_such_tool"));
 
@@ -58,9 +58,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Unknown_method_is_the_servers_own_error(Transport downstream, Transport upstream, Era era)
+    public async Task Unknown_method_is_the_servers_own_error(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
         var request = new JsonRpcRequest { Method = "test/no_such_method", Params = new JsonObject() };
 
         // The revision has HTTP say 404 to this as well, and the SDK's client takes the status without looking at the body.
@@ -78,9 +78,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Method_that_no_specification_names_is_relayed(Transport downstream, Transport upstream, Era era)
+    public async Task Method_that_no_specification_names_is_relayed(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var response = await client.Sdk.SendRequestAsync(new JsonRpcRequest { Method = "test/echo", Params = new JsonObject { ["value"] = "x" } }).Within("the answer");
 
@@ -89,9 +89,44 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Text_survives_both_ways(Transport downstream, Transport upstream, Era era)
+    public async Task Structured_content_arrives(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
+
+        var result = await client.CallAsync("structured", new { text = "héllo" });
+
+        var content = result.StructuredContent.ShouldNotBeNull();
+        content.GetProperty("text").GetString().ShouldBe("héllo");
+        content.GetProperty("length").GetInt32().ShouldBe(5);
+    }
+
+    [Theory]
+    [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
+    public async Task Metadata_of_the_clients_own_arrive(Transport downstream, Transport upstream, Era era, Era server)
+    {
+        var client = await OpenAsync(downstream, upstream, era, server);
+
+        var result = await client.CallAsync("own_meta", meta: new() { ["x"] = new JsonObject { ["y"] = 1 } });
+
+        result.Content.OfType<TextContentBlock>().Single().Text.ShouldBe("""{"y":1}""");
+    }
+
+    [Theory]
+    [MemberData(nameof(Cells.Between), Era.Legacy, Era.Legacy, MemberType = typeof(Cells))]
+    public async Task Ping_is_answered(Transport downstream, Transport upstream)
+    {
+        foreach (var server in new[] { Era.Legacy, Era.Modern }.Where(server => server == Era.Legacy || upstream != Transport.Sse))
+        {
+            var client = await OpenAsync(downstream, upstream, Era.Legacy, server);
+            await client.Sdk.PingAsync().AsTask().Within("ping");
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
+    public async Task Text_survives_both_ways(Transport downstream, Transport upstream, Era era, Era server)
+    {
+        var client = await OpenAsync(downstream, upstream, era, server);
         const string Expected = "é 漢字 😀 👨‍👩‍👧 \u2028 \u2029 \ufeff \u0001 \u007f \" \\ / \b \f \n \r\n \t </script> &amp; \u00a0.";
 
         (await client.TextAsync("unicode")).ShouldBe(Expected);
@@ -100,9 +135,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Large_result_arrives_whole(Transport downstream, Transport upstream, Era era)
+    public async Task Large_result_arrives_whole(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var text = await client.TextAsync("big", new { size = FiveMegabytes });
 
@@ -112,9 +147,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Large_argument_arrives_whole(Transport downstream, Transport upstream, Era era)
+    public async Task Large_argument_arrives_whole(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
         var sent = Alphabet(FiveMegabytes);
 
         var text = await client.TextAsync("echo", new { text = sent });
@@ -124,9 +159,9 @@ public sealed class CallTests(ITestOutputHelper output, Cells cells) : MatrixTes
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Hundred_calls_at_once_get_each_its_own_answer(Transport downstream, Transport upstream, Era era)
+    public async Task Hundred_calls_at_once_get_each_its_own_answer(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         // Answers of different length come back in another order than the calls went out.
         var sent = Enumerable.Range(0, 100).Select(i => string.Create(CultureInfo.InvariantCulture, $"{i} {Alphabet(i * 7919 % 20_000)}")).ToList();

@@ -10,9 +10,9 @@ public sealed class CancellationTests(ITestOutputHelper output, Cells cells) : M
 {
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Server_hears_of_a_cancelled_call(Transport downstream, Transport upstream, Era era)
+    public async Task Server_hears_of_a_cancelled_call(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
         var key = TestClient.NewKey("wait");
         var id = new RequestId(TestClient.NewKey("cancelled"));
         using var giveUp = new CancellationTokenSource();

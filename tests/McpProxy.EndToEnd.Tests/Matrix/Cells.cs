@@ -13,25 +13,22 @@ namespace McpProxy.EndToEnd.Tests.Matrix;
 public sealed class Cells : IAsyncDisposable
 {
     private readonly Lock _gate = new();
-    private readonly Dictionary<(Transport Downstream, Transport Upstream, Era Era), Task<RunningCell>> _cells = [];
+    private readonly Dictionary<(Transport Downstream, Transport Upstream, Era Client, Era Server), Task<RunningCell>> _cells = [];
     private readonly Dictionary<Era, Task<TestServer>> _servers = [];
 
-    /// <summary>Every cell that exists: HTTP+SSE has no modern era.</summary>
-    public static TheoryData<Transport, Transport, Era> All
+    /// <summary>Every cell that exists, client and server of one era or of both: HTTP+SSE has no modern era.</summary>
+    public static TheoryData<Transport, Transport, Era, Era> All
     {
         get
         {
-            var all = new TheoryData<Transport, Transport, Era>();
-            foreach (var era in new[] { Era.Legacy, Era.Modern })
+            var all = new TheoryData<Transport, Transport, Era, Era>();
+            foreach (var client in new[] { Era.Legacy, Era.Modern })
             {
-                foreach (var downstream in Enum.GetValues<Transport>())
+                foreach (var server in new[] { Era.Legacy, Era.Modern })
                 {
-                    foreach (var upstream in Enum.GetValues<Transport>())
+                    foreach (var (downstream, upstream) in Pairs(client, server))
                     {
-                        if (era == Era.Legacy || (downstream != Transport.Sse && upstream != Transport.Sse))
-                        {
-                            all.Add(downstream, upstream, era);
-                        }
+                        all.Add(downstream, upstream, client, server);
                     }
                 }
             }
@@ -40,24 +37,28 @@ public sealed class Cells : IAsyncDisposable
         }
     }
 
-    public static TheoryData<Transport, Transport> AllOf(Era era)
+    /// <summary>The cells whose client is of an era, and whose server is of the same.</summary>
+    public static TheoryData<Transport, Transport> AllOf(Era era) => Between(era, era);
+
+    /// <summary>The cells whose client and server are of these eras.</summary>
+    public static TheoryData<Transport, Transport> Between(Era client, Era server)
     {
         var some = new TheoryData<Transport, Transport>();
-        foreach (var row in All.Where(row => row.Data.Item3 == era))
+        foreach (var (downstream, upstream) in Pairs(client, server))
         {
-            some.Add(row.Data.Item1, row.Data.Item2);
+            some.Add(downstream, upstream);
         }
 
         return some;
     }
 
-    public Task<RunningCell> OpenAsync(Transport downstream, Transport upstream, Era era)
+    public Task<RunningCell> OpenAsync(Transport downstream, Transport upstream, Era client, Era server)
     {
         lock (_gate)
         {
-            if (!_cells.TryGetValue((downstream, upstream, era), out var cell))
+            if (!_cells.TryGetValue((downstream, upstream, client, server), out var cell))
             {
-                _cells[(downstream, upstream, era)] = cell = StartAsync(downstream, upstream, era);
+                _cells[(downstream, upstream, client, server)] = cell = StartAsync(downstream, upstream, client, server);
             }
 
             return cell;
@@ -65,12 +66,12 @@ public sealed class Cells : IAsyncDisposable
     }
 
     /// <summary>Replaces a cell that a test has failed in: it may be broken, and the next test must not suffer for it.</summary>
-    public async Task DiscardAsync(Transport downstream, Transport upstream, Era era)
+    public async Task DiscardAsync(Transport downstream, Transport upstream, Era client, Era server)
     {
         Task<RunningCell>? cell;
         lock (_gate)
         {
-            _cells.Remove((downstream, upstream, era), out cell);
+            _cells.Remove((downstream, upstream, client, server), out cell);
         }
 
         if (cell is not null)
@@ -124,6 +125,12 @@ public sealed class Cells : IAsyncDisposable
         await running.DisposeAsync();
     }
 
-    private async Task<RunningCell> StartAsync(Transport downstream, Transport upstream, Era era) =>
-        await RunningCell.StartAsync(downstream, await TargetAsync(upstream, era), TestClient.VersionOf(era));
+    private static IEnumerable<(Transport Downstream, Transport Upstream)> Pairs(Era client, Era server) =>
+        from downstream in Enum.GetValues<Transport>()
+        from upstream in Enum.GetValues<Transport>()
+        where (client == Era.Legacy || downstream != Transport.Sse) && (server == Era.Legacy || upstream != Transport.Sse)
+        select (downstream, upstream);
+
+    private async Task<RunningCell> StartAsync(Transport downstream, Transport upstream, Era client, Era server) =>
+        await RunningCell.StartAsync(downstream, await TargetAsync(upstream, server), TestClient.VersionOf(client));
 }

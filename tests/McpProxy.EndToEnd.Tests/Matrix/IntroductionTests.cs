@@ -10,9 +10,9 @@ public sealed class IntroductionTests(ITestOutputHelper output, Cells cells) : M
 {
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Server_introduces_itself(Transport downstream, Transport upstream, Era era)
+    public async Task Server_introduces_itself(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         client.Sdk.ServerInfo.ShouldNotBeNull().Name.ShouldBe("mcp-test-server");
         client.Sdk.ServerInfo.Version.ShouldBe("1.2.3");
@@ -24,9 +24,9 @@ public sealed class IntroductionTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Tools_are_listed(Transport downstream, Transport upstream, Era era)
+    public async Task Tools_are_listed(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var tools = await client.Sdk.ListToolsAsync().Within("tools/list");
 
@@ -38,9 +38,9 @@ public sealed class IntroductionTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Resources_are_listed_and_read(Transport downstream, Transport upstream, Era era)
+    public async Task Resources_are_listed_and_read(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         (await client.Sdk.ListResourcesAsync().Within("resources/list")).Select(resource => resource.Uri).ShouldBe(["test://fixed"]);
         (await client.Sdk.ListResourceTemplatesAsync().Within("resources/templates/list")).Select(template => template.UriTemplate).ShouldBe(["test://item/{id}"]);
@@ -53,20 +53,20 @@ public sealed class IntroductionTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Missing_resource_is_the_servers_own_error(Transport downstream, Transport upstream, Era era)
+    public async Task Missing_resource_is_the_servers_own_error(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var error = await Should.ThrowAsync<McpProtocolException>(() => client.Sdk.ReadResourceAsync("test://missing").Within("resources/read"));
 
-        error.ErrorCode.ShouldBe(era == Era.Legacy ? McpErrorCode.ResourceNotFound : McpErrorCode.InvalidParams);
+        error.ErrorCode.ShouldBe(era == Era.Legacy && server == Era.Legacy ? McpErrorCode.ResourceNotFound : McpErrorCode.InvalidParams);
     }
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Prompts_are_listed_and_rendered(Transport downstream, Transport upstream, Era era)
+    public async Task Prompts_are_listed_and_rendered(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         (await client.Sdk.ListPromptsAsync().Within("prompts/list")).Select(prompt => prompt.Name).ShouldBe(["greeting"]);
         var prompt = await client.Sdk.GetPromptAsync("greeting", new Dictionary<string, object?>(StringComparer.Ordinal) { ["name"] = "Ada" }).Within("prompts/get");
@@ -76,9 +76,9 @@ public sealed class IntroductionTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Arguments_are_completed(Transport downstream, Transport upstream, Era era)
+    public async Task Arguments_are_completed(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
 
         var result = await client.Sdk.CompleteAsync(new PromptReference { Name = "greeting" }, "name", "Ad").Within("completion/complete");
 

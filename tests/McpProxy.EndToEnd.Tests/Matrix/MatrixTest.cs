@@ -6,23 +6,23 @@ namespace McpProxy.EndToEnd.Tests.Matrix;
 [Collection("matrix")]
 public abstract class MatrixTest(ITestOutputHelper output, Cells cells) : EndToEndTest(output)
 {
-    private (Transport Downstream, Transport Upstream, Era Era)? _opened;
+    private (Transport Downstream, Transport Upstream, Era Client, Era Server)? _opened;
 
     public override async ValueTask DisposeAsync()
     {
         await base.DisposeAsync();
-        if (HasFailed && _opened is var (downstream, upstream, era))
+        if (HasFailed && _opened is var (downstream, upstream, client, server))
         {
-            await cells.DiscardAsync(downstream, upstream, era);
+            await cells.DiscardAsync(downstream, upstream, client, server);
         }
 
         GC.SuppressFinalize(this);
     }
 
-    protected async Task<TestClient> OpenAsync(Transport downstream, Transport upstream, Era era)
+    protected async Task<TestClient> OpenAsync(Transport downstream, Transport upstream, Era client, Era server)
     {
-        _opened = (downstream, upstream, era);
-        var cell = await cells.OpenAsync(downstream, upstream, era);
+        _opened = (downstream, upstream, client, server);
+        var cell = await cells.OpenAsync(downstream, upstream, client, server);
         Watch("standard error of the proxy", cell.ProxyErrors);
         return cell.Client;
     }

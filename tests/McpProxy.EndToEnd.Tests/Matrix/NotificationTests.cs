@@ -12,9 +12,9 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Progress_arrives_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
+    public async Task Progress_arrives_in_order_before_the_answer(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
         var token = TestClient.NewKey("progress");
 
         var result = await client.CallAsync("progress", new { count = Count }, new() { ["progressToken"] = token });
@@ -27,9 +27,9 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
 
     [Theory]
     [MemberData(nameof(Cells.All), MemberType = typeof(Cells))]
-    public async Task Log_messages_arrive_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
+    public async Task Log_messages_arrive_in_order_before_the_answer(Transport downstream, Transport upstream, Era era, Era server)
     {
-        var client = await OpenAsync(downstream, upstream, era);
+        var client = await OpenAsync(downstream, upstream, era, server);
         var text = TestClient.NewKey("log");
         JsonObject? meta = null;
         if (era == Era.Legacy)
@@ -53,7 +53,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     [MemberData(nameof(Cells.AllOf), Era.Legacy, MemberType = typeof(Cells))]
     public async Task Notification_of_the_client_reaches_the_server(Transport downstream, Transport upstream)
     {
-        var client = await OpenAsync(downstream, upstream, Era.Legacy);
+        var client = await OpenAsync(downstream, upstream, Era.Legacy, Era.Legacy);
         var key = TestClient.NewKey("notified");
 
         await client.Sdk.SendNotificationAsync("notifications/test", new JsonObject { ["key"] = key }).Within("notifications/test");
@@ -65,7 +65,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     [MemberData(nameof(Cells.AllOf), Era.Legacy, MemberType = typeof(Cells))]
     public async Task Changes_reach_a_session(Transport downstream, Transport upstream)
     {
-        var client = await OpenAsync(downstream, upstream, Era.Legacy);
+        var client = await OpenAsync(downstream, upstream, Era.Legacy, Era.Legacy);
         var name = TestClient.NewKey("added");
         var watched = $"test://item/{TestClient.NewKey("watched")}";
         var left = $"test://item/{TestClient.NewKey("left")}";
@@ -88,7 +88,7 @@ public sealed class NotificationTests(ITestOutputHelper output, Cells cells) : M
     [MemberData(nameof(Cells.AllOf), Era.Modern, MemberType = typeof(Cells))]
     public async Task Changes_reach_a_listener(Transport downstream, Transport upstream)
     {
-        var client = await OpenAsync(downstream, upstream, Era.Modern);
+        var client = await OpenAsync(downstream, upstream, Era.Modern, Era.Modern);
         var name = TestClient.NewKey("added");
         var watched = $"test://item/{TestClient.NewKey("watched")}";
         var id = TestClient.NewKey("listen");

@@ -43,6 +43,22 @@ public sealed class SignInTests(ITestOutputHelper output) : OAuthTest(output)
         ShouldHaveSignedInOnce();
     }
 
+    [Theory]
+    [InlineData(Era.Legacy)]
+    [InlineData(Era.Modern)]
+    public async Task One_page_lets_a_client_in_to_a_server_of_the_other_era(Era client)
+    {
+        Server.Speaks = client == Era.Legacy ? Era.Modern : Era.Legacy;
+        Browser.SignInAtOnce();
+        var session = Start(client, Url, null);
+
+        await session.IntroduceAsync();
+
+        (await session.CallAsync("echo", "hello")).ShouldBe("hello");
+        (await session.CallAsync("who")).ShouldBe("ann");
+        ShouldHaveSignedInOnce();
+    }
+
     [Fact]
     public async Task Client_of_both_eras_finds_the_newer_one_behind_the_page()
     {

@@ -27,6 +27,14 @@ internal sealed class CallTools(Rendezvous rendezvous)
     [Description("Gives text that is easily broken on its way back.")]
     public static string Unicode() => "é 漢字 😀 👨‍👩‍👧 \u2028 \u2029 \ufeff \u0001 \u007f \" \\ / \b \f \n \r\n \t </script> &amp; \u00a0.";
 
+    [McpServerTool(Name = "structured", UseStructuredContent = true)]
+    [Description("Gives the text back, and how long it is, as data.")]
+    public static Measured Structured(string text) => new(text, text.Length);
+
+    [McpServerTool(Name = "own_meta")]
+    [Description("Gives back what the call's _meta has under \"x\".")]
+    public static string OwnMeta(RequestContext<CallToolRequestParams> context) => context.Params!.Meta?["x"]?.ToJsonString() ?? "nothing";
+
     [McpServerTool(Name = "fail")]
     [Description("Fails as a tool does: with a result that says so.")]
     public static string Fail() => throw new McpException("deliberate");

@@ -35,6 +35,16 @@ internal sealed class QuestionTools
             : Answer(context, "elicitation", InputRequest.ForElicitation(question)).Deserialize(InputResponse.ElicitResultJsonTypeInfo));
     }
 
+    [McpServerTool(Name = "elicit_url")]
+    [Description("Has the user go to a page.")]
+    public static async Task<string> ElicitUrlAsync(RequestContext<CallToolRequestParams> context, CancellationToken cancellationToken)
+    {
+        var question = new ElicitRequestParams { Mode = "url", Message = "Go there", Url = "https://example.com/é?a=1&b=2", ElicitationId = "e1" };
+        return (CanAsk(context)
+            ? await context.Server.ElicitAsync(question, cancellationToken)
+            : Answer(context, "elicitation", InputRequest.ForElicitation(question)).Deserialize(InputResponse.ElicitResultJsonTypeInfo))!.Action;
+    }
+
     [McpServerTool(Name = "roots")]
     [Description("Asks for the client's roots.")]
     public static async Task<string> RootsAsync(RequestContext<CallToolRequestParams> context, CancellationToken cancellationToken) =>

@@ -77,6 +77,34 @@ public sealed class LegacyClientTests : BridgeTest
     }
 
     [Fact]
+    public async Task Call_that_is_made_again_belongs_to_the_trace_of_the_clients_request()
+    {
+        var trace = new AsyncLocal<string>();
+        var seen = new List<string?>();
+        var (client, server) = await OpenAsync();
+        var serve = OnMessage;
+        server.Answer = message =>
+        {
+            if (message.Is("tools/call"u8))
+            {
+                seen.Add(trace.Value);
+            }
+
+            return serve(message);
+        };
+        trace.Value = "the call's";
+        await client.SayAsync(Call);
+        var call = await NextAsync(server);
+        await server.SayAsync(Wire.Result(call["id"], """{"resultType":"input_required","inputRequests":{"k":{"method":"roots/list"}}}"""));
+        var question = await client.NextObjectAsync();
+        trace.Value = "the answer's";
+        await client.SayAsync(Wire.Result(question["id"], """{"roots":[]}"""));
+        await NextAsync(server);
+
+        seen.ShouldBe(["the call's", "the call's"]);
+    }
+
+    [Fact]
     public async Task Refused_question_fails_the_call_and_takes_the_others_back()
     {
         var (client, server) = await OpenAsync();

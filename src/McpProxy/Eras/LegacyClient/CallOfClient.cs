@@ -10,6 +10,9 @@ internal sealed class CallOfClient(JsonRpcMessage request, ReadOnlyMemory<byte> 
 {
     public JsonRpcMessage Request { get; } = request;
 
+    /// <summary>The trace and the log scope that the client's request came with: they are those of each time it is made again, too.</summary>
+    public ExecutionContext? Origin { get; } = ExecutionContext.Capture();
+
     public ReadOnlyMemory<byte> LogLevel { get; } = logLevel;
 
     /// <summary>What the server knows the request by now.</summary>

@@ -473,7 +473,18 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             _byUpstreamId.Add(call.UpstreamId, call);
         }
 
-        await _server.SendAsync(_identity.Again(call.Request, call.LogLevel, call.UpstreamId, answers, call.RequestState), default, cancellationToken);
+        var again = _identity.Again(call.Request, call.LogLevel, call.UpstreamId, answers, call.RequestState);
+        ValueTask<bool> sending = default;
+        if (call.Origin is { } origin)
+        {
+            ExecutionContext.Run(origin, _ => sending = _server.SendAsync(again, default, cancellationToken), null);
+        }
+        else
+        {
+            sending = _server.SendAsync(again, default, cancellationToken);
+        }
+
+        await sending;
     }
 
     private async Task CancelAsync(JsonRpcId cancelled, JsonRpcMessage notification, CancellationToken cancellationToken)

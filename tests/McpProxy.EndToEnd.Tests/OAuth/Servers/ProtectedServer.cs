@@ -76,6 +76,9 @@ public sealed class ProtectedServer : LoopbackHost
     /// <summary>What proofs of possession must have been made with; null to take them without.</summary>
     public string? DpopNonce { get; set; }
 
+    /// <summary>The only era that is spoken; both by default.</summary>
+    public Era Speaks { get; set; } = Era.Dual;
+
     /// <summary>A token that is good though no authorization server issued it.</summary>
     public string? OwnToken { get; set; }
 
@@ -283,7 +286,7 @@ public sealed class ProtectedServer : LoopbackHost
         var isModern = parameters?["_meta"]?["io.modelcontextprotocol/protocolVersion"] is not null;
         var method = message["method"]!.GetValue<string>();
         var answer = new JsonObject { ["jsonrpc"] = "2.0", ["id"] = message["id"]!.DeepClone() };
-        if (await ResultAsync(method, isModern, parameters, request) is not { } result)
+        if (Speaks == (isModern ? Era.Legacy : Era.Modern) || await ResultAsync(method, isModern, parameters, request) is not { } result)
         {
             answer["error"] = new JsonObject { ["code"] = -32601, ["message"] = $"Method not found: {method}" };
             return answer;

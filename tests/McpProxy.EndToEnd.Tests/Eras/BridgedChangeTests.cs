@@ -1,55 +1,19 @@
 using System.Text.Json.Nodes;
 using McpProxy.EndToEnd.Tests.Clients;
+using McpProxy.EndToEnd.Tests.Matrix;
 using McpProxy.EndToEnd.Tests.Programs;
 using ModelContextProtocol.Protocol;
 
 namespace McpProxy.EndToEnd.Tests.Eras;
 
-/// <summary>Progress, log messages and changes, which the eras bring in different ways.</summary>
-public sealed class BridgedNotificationTests(ITestOutputHelper output, BridgedCells cells) : BridgedTest(output, cells), IClassFixture<BridgedCells>
+/// <summary>Changes, which the eras tell of in different ways.</summary>
+public sealed class BridgedChangeTests(ITestOutputHelper output, Cells cells) : MatrixTest(output, cells)
 {
     [Theory]
-    [MemberData(nameof(BridgedCells.All), MemberType = typeof(BridgedCells))]
-    public async Task Progress_arrives_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
-    {
-        var client = await OpenAsync(downstream, upstream, era);
-        var token = TestClient.NewKey("progress");
-
-        await client.CallAsync("progress", new { count = 25 }, new() { ["progressToken"] = token });
-
-        UpToAnswer(client, NotificationMethods.ProgressNotification, parameters => parameters["progressToken"]!.GetValue<string>() == token, "25 steps done")
-            .Select(parameters => parameters["progress"]!.GetValue<int>())
-            .ShouldBe(Enumerable.Range(1, 25));
-    }
-
-    [Theory]
-    [MemberData(nameof(BridgedCells.All), MemberType = typeof(BridgedCells))]
-    public async Task Log_messages_arrive_in_order_before_the_answer(Transport downstream, Transport upstream, Era era)
-    {
-        var client = await OpenAsync(downstream, upstream, era);
-        var text = TestClient.NewKey("log");
-        JsonObject? meta = null;
-        if (era == Era.Legacy)
-        {
-            await client.Sdk.SetLoggingLevelAsync(LoggingLevel.Debug).Within("logging/setLevel");
-        }
-        else
-        {
-            meta = new() { [RecordingTransport.LogLevelPlaceholder] = "debug" };
-        }
-
-        await client.CallAsync("log", new { text, count = 25 }, meta);
-
-        UpToAnswer(client, NotificationMethods.LoggingMessageNotification, parameters => parameters["data"]!.GetValue<string>().StartsWith($"{text} ", StringComparison.Ordinal), "logged at Debug")
-            .Select(parameters => parameters["data"]!.GetValue<string>())
-            .ShouldBe(Enumerable.Range(1, 25).Select(i => $"{text} {i}"));
-    }
-
-    [Theory]
-    [MemberData(nameof(BridgedCells.LegacyClients), MemberType = typeof(BridgedCells))]
+    [MemberData(nameof(Cells.Between), Era.Legacy, Era.Modern, MemberType = typeof(Cells))]
     public async Task Changes_of_a_modern_server_reach_a_session(Transport downstream, Transport upstream)
     {
-        var client = await OpenAsync(downstream, upstream, Era.Legacy);
+        var client = await OpenAsync(downstream, upstream, Era.Legacy, Era.Modern);
         var name = TestClient.NewKey("added");
         var watched = $"test://item/{TestClient.NewKey("watched")}";
         var left = $"test://item/{TestClient.NewKey("left")}";
@@ -68,10 +32,10 @@ public sealed class BridgedNotificationTests(ITestOutputHelper output, BridgedCe
     }
 
     [Theory]
-    [MemberData(nameof(BridgedCells.ModernClients), MemberType = typeof(BridgedCells))]
+    [MemberData(nameof(Cells.Between), Era.Modern, Era.Legacy, MemberType = typeof(Cells))]
     public async Task Changes_of_a_legacy_server_reach_a_listener(Transport downstream, Transport upstream)
     {
-        var client = await OpenAsync(downstream, upstream, Era.Modern);
+        var client = await OpenAsync(downstream, upstream, Era.Modern, Era.Legacy);
         var name = TestClient.NewKey("added");
         var watched = $"test://item/{TestClient.NewKey("watched")}";
         var id = TestClient.NewKey("listen");
@@ -99,14 +63,4 @@ public sealed class BridgedNotificationTests(ITestOutputHelper output, BridgedCe
     }
 
     private static string? UriOf(JsonNode? parameters) => parameters?["uri"]?.GetValue<string>();
-
-    /// <summary>The parameters of the notifications that arrived before the answer with this text.</summary>
-    private static IEnumerable<JsonNode> UpToAnswer(TestClient client, string method, Predicate<JsonNode> isWanted, string answer)
-    {
-        var received = client.Received.ToList();
-        var first = received.FindIndex(message => message is JsonRpcNotification notification && notification.Method == method && isWanted(notification.Params!));
-        first.ShouldBeGreaterThanOrEqualTo(0, $"no {method} arrived");
-        var end = received.FindIndex(first, message => message is JsonRpcResponse { Result: { } result } && result["content"]?[0]?["text"]?.GetValue<string>() == answer);
-        return received.Take(end).OfType<JsonRpcNotification>().Where(notification => notification.Method == method && isWanted(notification.Params!)).Select(notification => notification.Params!);
-    }
 }
