@@ -33,6 +33,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
     private volatile IConnection? _stage;
+    private IConnection? _begun;
     private volatile State _state;
     private JsonRpcMessage _first;
     private SessionReplay? _replay;
@@ -129,7 +130,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         await _deciding;
         _decided.TrySetResult();
-        if (_stage is { } stage)
+        if ((_stage ?? _begun) is { } stage)
         {
             await stage.DisposeAsync();
         }
@@ -590,6 +591,13 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
     private void Use(IConnection stage)
     {
+        Begin(stage);
+        Decide(stage);
+    }
+
+    /// <summary>The stage hears the server; the client's messages wait until it is decided upon.</summary>
+    private void Begin(IConnection stage)
+    {
         if (stage == _own)
         {
             // It is closed as the stage.
@@ -598,10 +606,18 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
         lock (_gate)
         {
-            _state = State.Decided;
             _generation = _context.Facts.Generation;
+            _begun = stage;
             _ = RunStageAsync(stage, _generation);
-            _stage = stage;
+        }
+    }
+
+    private void Decide(IConnection stage)
+    {
+        lock (_gate)
+        {
+            _state = State.Decided;
+            (_stage, _begun) = (stage, null);
         }
 
         _decided.TrySetResult();
@@ -677,8 +693,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
             Announce(toModernClients: false);
             var stage = new LegacyClientStage(_context, Taken(), _first, outcome.Answer);
-            Use(stage);
+            Begin(stage);
+
+            // Before anything that the client says next, which may depend on it.
             await TellAgainAsync(stage);
+            Decide(stage);
             return;
         }
 

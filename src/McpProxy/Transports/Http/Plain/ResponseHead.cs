@@ -8,7 +8,7 @@ namespace McpProxy.Transports.Http.Plain;
 
 /// <summary>
 /// Reads the head of a response (RFC 9112, sections 4, 5 and 6). What could be understood in two ways is an error: lengths that
-/// contradict each other, folded lines, characters that no header may have.
+/// contradict each other, folded lines, characters that no header may have; beside a transfer encoding a length counts for nothing.
 /// </summary>
 [StructLayout(LayoutKind.Auto)]
 internal struct ResponseHead
@@ -204,14 +204,11 @@ internal struct ResponseHead
 
     private void Decide(int status, bool isHead)
     {
-        if (_isChunked && Length >= 0)
+        if (_isChunked && (Length >= 0 || _isOldVersion))
         {
-            throw Invalid("it has both a Content-Length and a transfer encoding");
-        }
-
-        if (_isChunked && _isOldVersion)
-        {
-            throw Invalid("HTTP/1.0 knows no transfer encodings");
+            // The encoding decides, and nothing that follows on such a connection is to be believed (RFC 9112, section 6.3).
+            Length = -1;
+            _saysClose = true;
         }
 
         Framing = isHead || status is 204 or 304 || (Length == 0 && !_isChunked) ? BodyFraming.None
