@@ -254,7 +254,12 @@ internal sealed class EventStream : IAsyncDisposable
         Volatile.Write(ref _writingSince, Math.Max(1, _time.GetTimestamp()));
         try
         {
-            await (bytes.IsEmpty ? writer.FlushAsync(_context.RequestAborted) : writer.WriteAsync(bytes, _context.RequestAborted));
+            var result = await (bytes.IsEmpty ? writer.FlushAsync(_context.RequestAborted) : writer.WriteAsync(bytes, _context.RequestAborted));
+            if (result.IsCompleted)
+            {
+                // Nobody takes it any more, which may be known here before it is known to the request.
+                throw new IOException("the client is gone");
+            }
         }
         finally
         {

@@ -372,8 +372,9 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             return;
         }
 
-        Use(_own!);
-        await _own!.SendAsync(_first, default, _closing.Token);
+        var own = _own!;
+        Use(own);
+        await own.SendAsync(_first, default, _closing.Token);
     }
 
     private async Task ForModernClientAsync()

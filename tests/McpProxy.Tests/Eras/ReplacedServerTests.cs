@@ -90,6 +90,29 @@ public sealed class ReplacedServerTests : IAsyncLifetime
         _calls[1].ShouldContain(wasModern ? "legacy warning" : "\"io.modelcontextprotocol/logLevel\":\"warning\"");
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task Legacy_client_that_comes_later_is_served_by_the_new_server(bool wasModern)
+    {
+        _isModern = wasModern;
+        await using (var before = new BridgeClient(_bridge.Connect()))
+        {
+            await before.SayAsync(Wire.Initialize);
+            (await before.NextAsync()).ShouldContain("serverInfo");
+        }
+
+        _isModern = !wasModern;
+        await using var client = new BridgeClient(_bridge.Connect());
+        await client.SayAsync(Wire.Initialize);
+        (await client.NextAsync()).ShouldContain("serverInfo");
+        await client.SayAsync(Wire.Initialized);
+        await client.SayAsync(LegacyCall);
+        (await client.NextAsync()).ShouldBe("""{"jsonrpc":"2.0","id":5,"result":{"content":[]}}""");
+        client.HasNothingMore.ShouldBeTrue();
+        _calls.Count.ShouldBe(1);
+    }
+
     [Fact]
     public async Task Error_that_has_other_reasons_costs_one_question_in_a_while()
     {
