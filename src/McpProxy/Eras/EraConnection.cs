@@ -277,6 +277,10 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
     {
         _first = first.Detach();
         _state = State.Deciding;
+
+        // Not those of a decision that came to nothing, of which an answer of then would be taken for one of now.
+        _firstAnswer = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
         _deciding = DecideAsync(decide);
         return Place.Taken;
     }

@@ -183,6 +183,26 @@ public sealed class DetectionTests : BridgeTest
     }
 
     [Fact]
+    public async Task Request_after_one_that_decided_nothing_gets_its_own_answer()
+    {
+        var isSignedIn = false;
+        string Answer(JsonRpcMessage message) => isSignedIn
+            ? $$"""{"jsonrpc":"2.0","id":{{message.Id}},"result":{{Wire.DiscoverResult}}}"""
+            : $$$"""{"jsonrpc":"2.0","id":{{{message.Id}}},"error":{"code":{{{JsonRpcErrorCode.SignInNeeded}}},"message":"sign in"}}""";
+        var upstream = new FakeUpstream(() => new FakePeer { HasRequestStreams = true, Answer = Answer }) { StartsServer = false };
+        await using var bridge = new EraBridge(upstream, null, Time);
+        await using var client = new BridgeClient(bridge.Connect());
+        await client.SayAsync(Wire.Discover);
+        (await client.NextAsync()).ShouldContain("sign in");
+        isSignedIn = true;
+
+        await client.SayAsync(Wire.Discover.Replace("\"d\"", "\"e\"", StringComparison.Ordinal));
+
+        (await client.NextAsync()).ShouldBe(Wire.Result("e", Wire.DiscoverResult));
+        client.HasNothingMore.ShouldBeTrue("no answer comes twice");
+    }
+
+    [Fact]
     public async Task What_is_known_is_not_asked_again()
     {
         OnMessage = Modern;
