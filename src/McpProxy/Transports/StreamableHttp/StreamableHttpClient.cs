@@ -114,6 +114,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
         else if (message.Is("notifications/initialized"u8))
         {
+            // Its connection is free for the stream, which then opens before the next request: the server may ask on it at once.
+            response.Dispose();
             StartListening(session);
         }
 
