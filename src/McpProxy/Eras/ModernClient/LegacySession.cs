@@ -19,28 +19,51 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
     private const int UrlElicitationRequired = -32042;
 
     private readonly BridgeContext _context;
+
     private readonly SessionKey _key;
+
     private readonly OpenConnection _server;
+
     private readonly WaitingCalls _waiting;
+
     private readonly Action<LegacySession> _ended;
+
     private readonly CancellationTokenSource _closing = new();
+
     private readonly TaskCompletionSource<JsonRpcMessage> _introduction = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private readonly TaskCompletionSource<ConnectionEnd> _end = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private readonly SemaphoreSlim _control = new(1, 1);
+
     private readonly Lock _gate = new();
+
     private readonly Dictionary<JsonRpcId, CallToServer> _calls = [];
+
     private readonly Dictionary<JsonRpcId, TaskCompletionSource<JsonRpcMessage>> _asked = [];
+
     private readonly List<ListenRequest> _listeners = [];
+
     private readonly Dictionary<string, int> _watched = new(StringComparer.Ordinal);
+
     private readonly ReadOnlyMemory<byte> _clientCapabilities;
+
     private ReadOnlyMemory<byte> _capabilities;
+
     private ReadOnlyMemory<byte> _serverInfo;
+
     private ITimer? _idle;
+
     private long _lastId;
+
     private int _leases;
+
     private int _logRank = -1;
+
     private bool _isRetired;
+
     private bool _isClosing;
+
     private Task? _disposing;
 
     /// <param name="context">The bridge.</param>
@@ -141,132 +164,6 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             _isClosing = true;
             _idle?.Dispose();
             return new(_disposing ??= CloseAsync());
-        }
-    }
-
-    /// <summary>The answer to a client's <c>server/discover</c>.</summary>
-    public async Task<JsonRpcMessage> DiscoveredAsync(JsonRpcId id) => ModernResult.Discovered(await _introduction.Task, id);
-
-    /// <summary>Passes a client's request on; its answer comes later.</summary>
-    public async Task ForwardAsync(ClientRequest request)
-    {
-        await SetLogLevelAsync(request);
-        CallToServer call;
-        string? end;
-        lock (_gate)
-        {
-            call = new(JsonRpcId.FromNumber(++_lastId), _lastId, request);
-            end = _end.Task.IsCompletedSuccessfully ? "the server is gone" : null;
-            if (end is null)
-            {
-                _calls.Add(call.UpstreamId, call);
-            }
-        }
-
-        if (end is not null)
-        {
-            await request.AnswerAsync(JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.UpstreamUnavailable, end));
-            return;
-        }
-
-        // What fails to be sent is answered by the end that makes it fail.
-        await _server.SendAsync(LegacyRequest.From(request.Message, call.UpstreamId), default, _closing.Token);
-        await request.GiveToAsync(() => CancelAsync(call, request));
-    }
-
-    /// <summary>Takes up a call whose client has looked for answers.</summary>
-    /// <param name="call">The call.</param>
-    /// <param name="round">The round of questions that the answers are for.</param>
-    /// <param name="request">The client's request that brings the answers.</param>
-    /// <returns>False when the answers to these questions were given already, or are not wanted any more.</returns>
-    public async Task<bool> ResumeAsync(CallToServer call, int round, ClientRequest request)
-    {
-        await SetLogLevelAsync(request);
-        List<(ServerQuestion Question, ReadOnlyMemory<byte> Answer)> answers = [];
-        lock (_gate)
-        {
-            if (call.IsOver || call.Waiting is not null || call.Round != round)
-            {
-                return false;
-            }
-
-            call.Expiry?.Dispose();
-            call.Waiting = request;
-            call.Round++;
-            var given = new ObjectEdit(JsonMembers.Find(request.Message.Params, "inputResponses"u8));
-            answers.AddRange(call.Questions.Select(question => (question, given.Find(question.Key))).Where(pair => !pair.Item2.IsEmpty));
-            call.Questions.RemoveAll(question => answers.Exists(pair => pair.Question == question));
-            _waiting.Remove(call, call.IsAbandoned ? ParkedOutcome.ServerGone : answers.Exists(pair => InputAnswer.IsRefusal(pair.Answer)) ? ParkedOutcome.Refused : ParkedOutcome.Answered);
-        }
-
-        foreach (var (question, answer) in answers.Where(pair => !pair.Question.Id.IsNone))
-        {
-            await _server.SendAsync(MessageEdit.Result(question.Id, answer.Span), default, _closing.Token);
-        }
-
-        await request.GiveToAsync(() => CancelAsync(call, request));
-        if (answers.Exists(pair => pair.Question.Id.IsNone) && await CallAgainAsync(call, request, answers))
-        {
-            return true;
-        }
-
-        JsonRpcMessage? outcome;
-        bool isAskedAgain;
-        lock (_gate)
-        {
-            outcome = call.Outcome;
-            isAskedAgain = outcome is null && call.Waiting == request && call.Questions.Count > 0;
-            call.IsOver |= outcome is not null;
-            NoteIdle();
-        }
-
-        if (outcome is { } answered)
-        {
-            await request.AnswerAsync(ModernResult.From(answered, request.Id, call.Method, _serverInfo));
-        }
-        else if (isAskedAgain)
-        {
-            AskClient(call);
-        }
-
-        return true;
-    }
-
-    /// <summary>Tells a client of changes from now on.</summary>
-    public async Task ListenAsync(ClientRequest request)
-    {
-        var listener = new ListenRequest(request, _capabilities);
-        await _control.WaitAsync(_closing.Token);
-        try
-        {
-            foreach (var uri in listener.Uris.ToList())
-            {
-                if (_watched.GetValueOrDefault(uri) == 0 && (await AskAsync("\"resources/subscribe\""u8.ToArray(), UriParams(uri))).IsError)
-                {
-                    listener.Uris.Remove(uri);
-                }
-                else
-                {
-                    _watched[uri] = _watched.GetValueOrDefault(uri) + 1;
-                }
-            }
-        }
-        finally
-        {
-            _control.Release();
-        }
-
-        lock (_gate)
-        {
-            _listeners.Add(listener);
-        }
-
-        listener.Acknowledge();
-        listener.IsAcknowledged = true;
-        await request.GiveToAsync(() => UnlistenAsync(listener));
-        if (_end.Task.IsCompleted)
-        {
-            await listener.CloseAsync();
         }
     }
 
@@ -474,446 +371,6 @@ internal sealed partial class LegacySession : IMessageReceiver, IAsyncDisposable
             {
                 _asked.Remove(id);
             }
-        }
-    }
-
-    /// <summary>Has the server send the log messages that a request asks for; what it sends besides goes to nobody.</summary>
-    private async Task SetLogLevelAsync(ClientRequest request)
-    {
-        if (request.LogRank < 0 || _end.Task.IsCompleted || JsonMembers.Find(_capabilities, "logging"u8).IsEmpty)
-        {
-            return;
-        }
-
-        await _control.WaitAsync(_closing.Token);
-        try
-        {
-            int rank;
-            lock (_gate)
-            {
-                // The least severe that anybody asks for now.
-                rank = _calls.Values.Select(call => call.Waiting?.LogRank ?? -1).Where(other => other >= 0).Append(request.LogRank).Min();
-                if (rank == _logRank)
-                {
-                    return;
-                }
-
-                _logRank = rank;
-            }
-
-            await AskAsync("\"logging/setLevel\""u8.ToArray(), Encoding.UTF8.GetBytes($"{{\"level\":\"{LogSeverity.LevelOf(rank)}\"}}"));
-        }
-        finally
-        {
-            _control.Release();
-        }
-    }
-
-    /// <summary>The server has answered something.</summary>
-    private void Answered(JsonRpcMessage response)
-    {
-        CallToServer? call;
-        ClientRequest? request;
-        var asksForUrl = false;
-        lock (_gate)
-        {
-            if (_asked.TryGetValue(response.Id, out var asked))
-            {
-                asked.TrySetResult(response);
-                return;
-            }
-
-            if (!_calls.Remove(response.Id, out call))
-            {
-                return;
-            }
-
-            request = call.Waiting;
-            if (request is null)
-            {
-                call.Outcome = response;
-            }
-            else if (response.ErrorCode() == UrlElicitationRequired && call.MayAsk && TakeUrls(call, response))
-            {
-                asksForUrl = true;
-            }
-            else
-            {
-                call.IsOver = true;
-                call.Questions.Clear();
-            }
-
-            NoteIdle();
-        }
-
-        if (asksForUrl)
-        {
-            AskClient(call);
-        }
-        else if (request is not null)
-        {
-            _ = request.AnswerAsync(ModernResult.From(response, request.Id, call.Method, _serverInfo));
-        }
-    }
-
-    /// <summary>Makes questions of the pages that the user has to go to. Under the lock.</summary>
-    private bool TakeUrls(CallToServer call, in JsonRpcMessage response)
-    {
-        var elicitations = JsonMembers.Find(JsonMembers.Find(response.Utf8, "error"u8, "data"u8), "elicitations"u8);
-        if (elicitations.Span is not [(byte)'[', ..] || !JsonRpcMessage.TrySplitBatch(elicitations, out var items, out _)
-            || JsonMembers.Find(JsonMembers.Find(_clientCapabilities, "elicitation"u8), "url"u8).IsEmpty)
-        {
-            return false;
-        }
-
-        if (!_waiting.HasRoom)
-        {
-            WaitingCalls.Refused();
-            return false;
-        }
-
-        call.Questions.Clear();
-        call.Questions.AddRange(items.Select(item => ServerQuestion.OfUrl(item, $"q{++call.QuestionCount}")));
-        return true;
-    }
-
-    /// <summary>The user has been where the server wanted, or not.</summary>
-    /// <returns>False when there are pages left to go to.</returns>
-    private async Task<bool> CallAgainAsync(CallToServer call, ClientRequest request, List<(ServerQuestion Question, ReadOnlyMemory<byte> Answer)> answers)
-    {
-        var isRefused = answers.Exists(pair => pair.Question.Id.IsNone && InputAnswer.IsRefusal(pair.Answer));
-        lock (_gate)
-        {
-            if (!isRefused && call.Questions.Count > 0)
-            {
-                return false;
-            }
-
-            call.IsOver = true;
-        }
-
-        if (isRefused)
-        {
-            await request.AnswerAsync(JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.InvalidParams, "the server needs the user to go to a page first, which was declined"));
-        }
-        else
-        {
-            await ForwardAsync(request);
-        }
-
-        return true;
-    }
-
-    /// <summary>The server has a question.</summary>
-    private async Task AskedAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-    {
-        if (message.Is("ping"u8))
-        {
-            await _server.SendAsync(MessageEdit.Result(message.Id, "{}"u8), default, cancellationToken);
-            return;
-        }
-
-        string? problem = null;
-        var code = JsonRpcErrorCode.UpstreamUnavailable;
-        CallToServer? gathering = null;
-        lock (_gate)
-        {
-            var call = CallOf(related);
-            if (ServerQuestion.Of(message, call is null ? "" : $"q{call.QuestionCount + 1}") is not { } question)
-            {
-                (problem, code) = ("the client takes no such requests", JsonRpcErrorCode.MethodNotFound);
-            }
-            else if (ClientCapability.MissingFor(Encoding.UTF8.GetString(message.Method), message.Params, _clientCapabilities) is { } capability)
-            {
-                // As a client of the server's own era would: the server may know what to do without.
-                (problem, code) = ($"the client has not declared the capability {capability}", JsonRpcErrorCode.MethodNotFound);
-            }
-            else if (call is null)
-            {
-                problem = "the client cannot be asked: it has no request in flight that could be answered with the question";
-            }
-            else if (!_waiting.HasRoom)
-            {
-                WaitingCalls.Refused();
-                problem = "the client cannot be asked: too many calls wait for input";
-            }
-            else
-            {
-                call.QuestionCount++;
-                call.Questions.Add(question);
-                if (call.Waiting is not null && !call.IsGathering)
-                {
-                    call.IsGathering = true;
-                    gathering = call;
-                }
-            }
-        }
-
-        if (problem is not null)
-        {
-            await _server.SendAsync(JsonRpcWriter.Error(message.Id, code, problem), default, cancellationToken);
-        }
-        else if (gathering is not null)
-        {
-            _ = GatherAsync(gathering);
-        }
-    }
-
-    /// <summary>
-    /// The call that something belongs to: the one on whose stream it came; else, over a transport without such streams, the
-    /// newest that could have caused it, and rather one whose client is not busy with another question.
-    /// </summary>
-    private CallToServer? CallOf(JsonRpcId related)
-    {
-        if (!related.IsNone && _calls.TryGetValue(related, out var call))
-        {
-            return call;
-        }
-
-        var candidates = _calls.Values.Where(candidate => candidate.MayAsk);
-        return candidates.Where(candidate => candidate.Waiting is not null).MaxBy(candidate => candidate.Order) ?? candidates.MaxBy(candidate => candidate.Order);
-    }
-
-    private async Task GatherAsync(CallToServer call)
-    {
-        try
-        {
-            await Task.Delay(s_gathering, _context.Time, _closing.Token);
-            AskClient(call);
-        }
-        catch (OperationCanceledException)
-        {
-            // Closing: the call was answered.
-        }
-    }
-
-    /// <summary>Answers the client's request with the questions; the call waits for the client to come back.</summary>
-    private void AskClient(CallToServer call)
-    {
-        ClientRequest? request;
-        int round;
-        var questions = new ObjectEdit(default);
-        lock (_gate)
-        {
-            call.IsGathering = false;
-            request = call.Waiting;
-            if (call.IsOver || request is null || call.Questions.Count == 0)
-            {
-                return;
-            }
-
-            foreach (var question in call.Questions)
-            {
-                questions.Set(question.Key, question.Request);
-            }
-
-            call.Waiting = null;
-            round = ++call.Round;
-            _waiting.Add(this, call);
-            call.Expiry = _context.Time.CreateTimer(_ => Expire(call, round), null, _context.Options.InputTimeout, Timeout.InfiniteTimeSpan);
-        }
-
-        var binding = RequestStateSeal.BindingOf(_key.Principal, call.Method, call.Request.Params);
-        var expiry = _context.Time.GetUtcNow().Add(_context.Options.InputTimeout).ToUnixTimeSeconds();
-        _ = request.AnswerAsync(ModernResult.InputRequired(request.Id, questions.ToUtf8(), _waiting.Seal.Seal(call.Key, round, expiry, binding), _serverInfo));
-    }
-
-    /// <summary>The client has not come back.</summary>
-    private void Expire(CallToServer call, int round)
-    {
-        List<ServerQuestion> open;
-        bool isWithServer;
-        lock (_gate)
-        {
-            if (call.IsOver || call.Waiting is not null || call.Round != round)
-            {
-                return;
-            }
-
-            (open, isWithServer) = Drop(call, call.IsAbandoned ? ParkedOutcome.ServerGone : ParkedOutcome.Expired);
-        }
-
-        LogExpired(_context.Logger, call.Method);
-        _ = TellServerAsync(call, open, isWithServer, "the client has not answered in time");
-    }
-
-    private async Task CancelAsync(CallToServer call, ClientRequest request)
-    {
-        List<ServerQuestion> open;
-        bool isWithServer;
-        lock (_gate)
-        {
-            if (call.IsOver || call.Waiting != request)
-            {
-                return;
-            }
-
-            (open, isWithServer) = Drop(call, ParkedOutcome.Cancelled);
-        }
-
-        await TellServerAsync(call, open, isWithServer, "the client has cancelled the request");
-    }
-
-    /// <summary>Gives a call up. Under the lock.</summary>
-    private (List<ServerQuestion> Open, bool IsWithServer) Drop(CallToServer call, ParkedOutcome outcome)
-    {
-        call.IsOver = true;
-        call.Expiry?.Dispose();
-        _waiting.Remove(call, outcome);
-        List<ServerQuestion> open = [.. call.Questions.Where(question => !question.Id.IsNone)];
-        call.Questions.Clear();
-        var isWithServer = _calls.Remove(call.UpstreamId);
-        NoteIdle();
-        return (open, isWithServer);
-    }
-
-    private async Task TellServerAsync(CallToServer call, List<ServerQuestion> open, bool isWithServer, string reason)
-    {
-        try
-        {
-            foreach (var question in open)
-            {
-                await _server.SendAsync(JsonRpcWriter.Error(question.Id, JsonRpcErrorCode.UpstreamUnavailable, reason), default, _closing.Token);
-            }
-
-            if (isWithServer)
-            {
-                await _server.SendAsync(JsonRpcWriter.Cancelled(call.UpstreamId, reason), default, _closing.Token);
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The session is closing, which the server notices by itself.
-        }
-    }
-
-    private void Notified(JsonRpcMessage message, JsonRpcId related)
-    {
-        var method = Encoding.UTF8.GetString(message.Method);
-        switch (method)
-        {
-            case "notifications/progress":
-                Progressed(message);
-                break;
-            case "notifications/message":
-                Logged(message, related);
-                break;
-            case "notifications/cancelled":
-                lock (_gate)
-                {
-                    foreach (var call in _calls.Values)
-                    {
-                        call.Questions.RemoveAll(question => !question.Id.IsNone && question.Id == message.CancelledRequest());
-                    }
-                }
-
-                break;
-            case "notifications/resources/updated":
-                var uri = JsonMembers.AsString(JsonMembers.Find(message.Params, "uri"u8)) ?? "";
-                TellListeners(message, listener => listener.WantsResource(uri));
-                break;
-            case "notifications/tools/list_changed" or "notifications/prompts/list_changed" or "notifications/resources/list_changed":
-                TellListeners(message, listener => listener.Wants(method));
-                break;
-            default:
-                if (Waiting(related) is { } request && !method.StartsWith("notifications/elicitation/", StringComparison.Ordinal))
-                {
-                    request.Notify(message.Detach());
-                }
-                else
-                {
-                    LogNotExpressible(_context.Logger, message);
-                }
-
-                break;
-        }
-    }
-
-    private ClientRequest? Waiting(JsonRpcId call)
-    {
-        lock (_gate)
-        {
-            return _calls.GetValueOrDefault(call)?.Waiting;
-        }
-    }
-
-    private void Progressed(JsonRpcMessage message)
-    {
-        if (Waiting(message.ProgressToken()) is { ProgressToken.IsNone: false } request)
-        {
-            var range = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "progressToken"u8));
-            request.Notify(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (range, request.ProgressToken.Utf8Text))));
-        }
-    }
-
-    /// <summary>A log message goes to the request that caused it, where that has asked for such; never to one that has not.</summary>
-    private void Logged(JsonRpcMessage message, JsonRpcId related)
-    {
-        var rank = LogSeverity.RankOf(JsonMembers.AsString(JsonMembers.Find(message.Params, "level"u8)));
-        ClientRequest? request;
-        lock (_gate)
-        {
-            var calls = _calls.TryGetValue(related, out var call) ? [call] : _calls.Values.OrderByDescending(other => other.Order).AsEnumerable();
-            request = calls.Select(candidate => candidate.Waiting).FirstOrDefault(waiting => waiting is { LogRank: >= 0 } && waiting.LogRank <= rank);
-        }
-
-        if (request is not null)
-        {
-            request.Notify(message.Detach());
-        }
-    }
-
-    private void TellListeners(JsonRpcMessage message, Func<ListenRequest, bool> wants)
-    {
-        List<ListenRequest> listeners;
-        lock (_gate)
-        {
-            listeners = [.. _listeners.Where(wants)];
-        }
-
-        foreach (var listener in listeners)
-        {
-            listener.Notify(message);
-        }
-    }
-
-    private async Task UnlistenAsync(ListenRequest listener)
-    {
-        lock (_gate)
-        {
-            if (!_listeners.Remove(listener))
-            {
-                return;
-            }
-        }
-
-        try
-        {
-            await _control.WaitAsync(_closing.Token);
-            try
-            {
-                foreach (var uri in listener.Uris)
-                {
-                    if (--_watched[uri] == 0)
-                    {
-                        _watched.Remove(uri);
-                        await AskAsync("\"resources/unsubscribe\""u8.ToArray(), UriParams(uri));
-                    }
-                }
-            }
-            finally
-            {
-                _control.Release();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The session is closing, and its subscriptions with it.
-        }
-
-        lock (_gate)
-        {
-            NoteIdle();
         }
     }
 
