@@ -17,15 +17,6 @@ internal sealed class ServerTrust(IReadOnlyList<string> files, SystemRoots? root
 
     private readonly IReadOnlyList<IRootPlace> _places = [.. files.Select(file => new PemFileRoots(file)), .. roots?.Places ?? []];
 
-    /// <summary>How a server's chain is verified against authorities: that they are trusted, valid now, and allow it to be a server.</summary>
-    public static X509ChainPolicy Policy(X509Certificate2Collection trusted)
-    {
-        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
-        policy.CustomTrustStore.AddRange(trusted);
-        policy.ApplicationPolicy.Add(new Oid("1.3.6.1.5.5.7.3.1"));
-        return policy;
-    }
-
     /// <summary>What TLS asks about the certificate of a server.</summary>
     /// <exception cref="AuthenticationException">It is not trusted, and why.</exception>
     public bool Accept(X509Certificate? certificate, X509Chain? presented, SslPolicyErrors errors)
@@ -80,6 +71,15 @@ internal sealed class ServerTrust(IReadOnlyList<string> files, SystemRoots? root
         }
 
         return false;
+    }
+
+    /// <summary>How a server's chain is verified against authorities: that they are trusted, valid now, and allow it to be a server.</summary>
+    private static X509ChainPolicy Policy(X509Certificate2Collection trusted)
+    {
+        var policy = new X509ChainPolicy { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck };
+        policy.CustomTrustStore.AddRange(trusted);
+        policy.ApplicationPolicy.Add(new Oid("1.3.6.1.5.5.7.3.1"));
+        return policy;
     }
 
     private static bool Builds(

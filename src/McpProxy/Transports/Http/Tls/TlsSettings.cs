@@ -42,9 +42,9 @@ internal static class TlsSettings
 
         if (roots is not null)
         {
-            // The platform would read every authority that the system has before it looks at the server's certificate.
-            tls.CertificateChainPolicy = ServerTrust.Policy([]);
-            tls.CertificateChainPolicy.DisableCertificateDownloads = true;
+            // The platform would read every authority that the system has before it looks at the server's certificate. Nothing here may
+            // need OpenSSL yet: settings are made where there may never be a connection.
+            tls.CertificateChainPolicy = new() { TrustMode = X509ChainTrustMode.CustomRootTrust, RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true };
         }
 
         var trust = new ServerTrust(options.AuthorityFiles, roots);
