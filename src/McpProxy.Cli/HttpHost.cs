@@ -161,7 +161,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
     }
 
     /// <summary>What a body's reader has not taken yet stays with who sends it; a header has to fit as a whole.</summary>
-    private static void Configure(SocketTransportOptions sockets, ConnectionLimits limits) => sockets.MaxReadBufferSize = Math.Max(RequestBuffer, 2L * limits.MaxHeaderSize);
+    private static void Configure(SocketTransportOptions sockets, ConnectionLimits limits) => sockets.MaxReadBufferSize = Math.Max(RequestBuffer, limits.MostHeaderSize);
 
     private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
     {

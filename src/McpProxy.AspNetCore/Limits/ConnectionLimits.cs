@@ -39,6 +39,9 @@ public sealed record ConnectionLimits
         limits.MaxRequestHeadersTotalSize = MaxHeaderSize;
     }
 
+    /// <summary>What headers may be long together before the server itself refuses them; a buffer must hold that much, since one header may be all of it.</summary>
+    internal int MostHeaderSize => Doubled(MaxHeaderSize);
+
     /// <summary>
     /// The same for a server behind a <see cref="Access.FrontDoor"/>, which refuses too many headers in words. Only who sends twice as many as allowed
     /// gets the bare 431 of Kestrel.
@@ -47,8 +50,8 @@ public sealed record ConnectionLimits
     {
         ApplyTo(limits);
         limits.MaxRequestHeaderCount = Doubled(MaxHeaderCount);
-        limits.MaxRequestHeadersTotalSize = Doubled(MaxHeaderSize);
-        limits.MaxRequestBufferSize = Math.Max(limits.MaxRequestBufferSize ?? 0, limits.MaxRequestHeadersTotalSize);
+        limits.MaxRequestHeadersTotalSize = MostHeaderSize;
+        limits.MaxRequestBufferSize = Math.Max(limits.MaxRequestBufferSize ?? 0, MostHeaderSize);
     }
 
     /// <summary>Why a request's headers are too many; null when they are not.</summary>
