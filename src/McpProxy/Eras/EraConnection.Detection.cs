@@ -49,9 +49,7 @@ internal sealed partial class EraConnection
             return;
         }
 
-        var own = _own!;
-        Use(own);
-        await own.SendAsync(_first, default, _closing.Token);
+        await PassOnAsync(_own!);
     }
 
     private async Task ForModernClientAsync()

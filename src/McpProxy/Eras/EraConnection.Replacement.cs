@@ -37,8 +37,6 @@ internal sealed partial class EraConnection
             (stage as LegacyClientStage)?.StopListening();
             _stage = null;
             _decided = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            _firstAnswer = new(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_stateless is null)
             {
                 _own = new(_context.Upstream.Connect());
@@ -51,9 +49,7 @@ internal sealed partial class EraConnection
                 return;
             }
 
-            _first = initialize;
-            _state = State.Deciding;
-            _deciding = DecideAsync(IntroduceAgainAsync);
+            Decide(initialize, IntroduceAgainAsync);
         }
     }
 

@@ -313,15 +313,10 @@ internal sealed partial class RestartingConnection : IConnection
             }
         }
 
-        var isUnasked = !_closing.IsCancellationRequested;
-        if (isUnasked)
+        if (!_closing.IsCancellationRequested)
         {
             LogDied(_upstream.Name, end.Detail);
             _died(end);
-        }
-
-        if (isUnasked)
-        {
             await BuryAsync(incarnation, receiver, end.Detail);
         }
 
