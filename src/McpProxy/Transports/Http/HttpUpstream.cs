@@ -11,7 +11,7 @@ namespace McpProxy.Transports.Http;
 public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
 {
     private readonly HttpUpstreamOptions _options;
-    private readonly HttpMessageInvoker _http;
+    private readonly UpstreamInvoker _http;
     private readonly ToolHeaderCatalog _tools;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports.Http;
+using McpProxy.Transports.Http.Plain;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Transports.StreamableHttp;
@@ -15,6 +16,7 @@ namespace McpProxy.Transports.StreamableHttp;
 internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, ToolHeaderCatalog tools, IMessageReceiver receiver, SessionReplay replay, ILogger logger) : IHttpClientHalf
 {
     private const int MaxResumeAttempts = 5;
+    private const string NoResponse = "the server's answer has no response to the request";
 
     /// <summary>How long a server may keep a response stream open after the answer, before it is closed for it.</summary>
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
@@ -99,8 +101,47 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
     {
         var timeout = message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
+        HttpResponseMessage? first = null;
+        if (Prepared(message, session, modern) is { } prepared && http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken))
+        {
+            PlainAnswer answer;
+            try
+            {
+                answer = await answering;
+            }
+            catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, cancellationToken))
+            {
+                throw http.Explained(e, timeout);
+            }
+
+            using (answer)
+            {
+                first = answer.Response;
+                if (first is null)
+                {
+                    Accepted?.Invoke();
+                    await DeliverAnswerAsync(message, answer.Body, cancellationToken);
+                    return null;
+                }
+            }
+        }
+
+        return await PostGenerallyAsync(message, session, modern, timeout, first, cancellationToken);
+    }
+
+    /// <summary>Sends a message in the way that knows all that can happen.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="session">The session that it belongs to.</param>
+    /// <param name="modern">Whether it is of the modern era.</param>
+    /// <param name="timeout">How long the response may take to begin.</param>
+    /// <param name="first">The response, where the message was sent already.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> PostGenerallyAsync(
+        JsonRpcMessage message, Session session, bool modern, TimeSpan timeout, HttpResponseMessage? first, CancellationToken cancellationToken)
+    {
         using var response = await http.SendAsync(
-            HttpMethod.Post, http.Options.Url, message.Utf8, timeout, RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken);
+            HttpMethod.Post, http.Options.Url, message.Utf8, timeout, RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken, first);
         if (!response.IsSuccessStatusCode)
         {
             var (body, text) = await http.ReadRefusalAsync(response, cancellationToken);
@@ -122,6 +163,46 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         return null;
     }
 
+    /// <summary>What all messages of a legacy session have in common on their way; null for those that have something of their own.</summary>
+    private PreparedRequest? Prepared(in JsonRpcMessage message, Session session, bool modern)
+    {
+        if (modern || message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8))
+        {
+            return null;
+        }
+
+        if (!session.IsPrepared)
+        {
+            var any = message;
+            session.Prepared = http.Prepare(headers => SetHeaders(headers, any, session, modern: false));
+            session.IsPrepared = true;
+        }
+
+        return session.Prepared;
+    }
+
+    /// <summary>Hands on the answer to a message of a legacy session that came whole.</summary>
+    private ValueTask DeliverAnswerAsync(in JsonRpcMessage message, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        if (message.Kind != JsonRpcMessageKind.Request)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        return !JsonRpcMessage.IsBatch(body.Span) && JsonRpcMessage.TryParse(body, out var answer, out _) && answer.Kind == JsonRpcMessageKind.Response && answer.Id == message.Id
+            ? receiver.ReceiveAsync(answer, message.Id, cancellationToken)
+            : DeliverOddAnswerAsync(new(message, modern: false, sessionId: null), body, cancellationToken);
+    }
+
+    private async ValueTask DeliverOddAnswerAsync(Exchange exchange, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        await DeliverAsync(exchange, body, cancellationToken);
+        if (!exchange.Answered)
+        {
+            await AnswerAsync(exchange.Request.Id, NoResponse, cancellationToken);
+        }
+    }
+
     private async Task ReadAnswerAsync(JsonRpcMessage request, HttpResponseMessage response, bool modern, CancellationToken cancellationToken)
     {
         var exchange = new Exchange(request, modern, request.Is("initialize"u8) ? Header(response, McpHeaders.SessionId) : null);
@@ -138,7 +219,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         {
             using var body = await http.ReadBodyAsync(response, cancellationToken);
             await DeliverAsync(exchange, body.Memory, cancellationToken);
-            problem = "the server's answer has no response to the request";
+            problem = NoResponse;
         }
 
         if (!exchange.Answered)
@@ -593,6 +674,11 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>What the server gave a legacy session at its start.</summary>
     private sealed record Session(string? Id, string? ProtocolVersion)
     {
+        /// <summary>What its messages have in common on their way, once <see cref="IsPrepared"/>; null where they are better made one by one.</summary>
+        public PreparedRequest? Prepared { get; set; }
+
+        public volatile bool IsPrepared;
+
         public bool Equals(Session? other) => ReferenceEquals(this, other);
 
         public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
