@@ -1,0 +1,112 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+
+namespace McpProxy.Transports.Polling;
+
+/// <summary>The calls of Linux that this room needs, and what their errors are in .NET.</summary>
+[SupportedOSPlatform("linux")]
+internal static unsafe partial class Libc
+{
+    public const int EpollCloseOnExec = 0x80000;
+    public const int EpollAdd = 1;
+    public const int EpollDelete = 2;
+    public const int EventFdCloseOnExec = 0x80000;
+    public const int EventFdNonBlocking = 0x800;
+    public const int MessageDontWait = 0x40;
+    public const int MessageNoSignal = 0x4000;
+    public const short PollIn = 0x001;
+    public const short PollOut = 0x004;
+
+    private const int GetStatusFlags = 3;
+    private const int SetStatusFlags = 4;
+    private const int NonBlocking = 0x800;
+
+    public const int Interrupted = 4;
+    public const int WouldBlock = 11;
+
+    [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
+    public static partial int EpollCreate(int flags);
+
+    [LibraryImport("libc", EntryPoint = "epoll_ctl", SetLastError = true)]
+    public static partial int EpollControl(int poll, int operation, int descriptor, byte* entry);
+
+    [LibraryImport("libc", EntryPoint = "epoll_wait")]
+    public static partial int EpollWait(int poll, byte* entries, int count, int timeout);
+
+    [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
+    public static partial int EventFd(uint value, int flags);
+
+    [LibraryImport("libc", EntryPoint = "close")]
+    public static partial int Close(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "read", SetLastError = true)]
+    public static partial nint Read(int descriptor, byte* buffer, nint count);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    public static partial nint Write(int descriptor, byte* buffer, nint count);
+
+    [LibraryImport("libc", EntryPoint = "recv", SetLastError = true)]
+    public static partial nint Receive(int descriptor, byte* buffer, nint count, int flags);
+
+    [LibraryImport("libc", EntryPoint = "send", SetLastError = true)]
+    public static partial nint Send(int descriptor, byte* buffer, nint count, int flags);
+
+    /// <summary>Whether a descriptor is ready now, or has nothing more to wait for.</summary>
+    public static bool IsReady(int descriptor, short events)
+    {
+        var entry = new PollEntry { Descriptor = descriptor, Events = events };
+        return Poll(&entry, 1, 0) != 0;
+    }
+
+    /// <summary>Makes reads and writes of a pipe return instead of waiting. It holds for all who share what the descriptor stands for.</summary>
+    /// <exception cref="IOException">It is no open descriptor.</exception>
+    public static void SetNonBlocking(int descriptor)
+    {
+        var flags = Control(descriptor, GetStatusFlags, 0);
+        if (flags < 0 || Control(descriptor, SetStatusFlags, flags | NonBlocking) < 0)
+        {
+            throw Error("fcntl", Marshal.GetLastPInvokeError());
+        }
+    }
+
+    /// <summary>An error as streams throw it: the socket's error is inside.</summary>
+    public static IOException Error(string what, int error)
+    {
+        var message = Marshal.GetPInvokeErrorMessage(error);
+        return new($"{what}: {message}", new SocketException((int)SocketErrorOf(error), message));
+    }
+
+    /// <summary>What an error of the system is called for sockets.</summary>
+    public static SocketError SocketErrorOf(int error) => error switch
+    {
+        13 => SocketError.AccessDenied,
+        24 => SocketError.TooManyOpenSockets,
+        32 => SocketError.Shutdown,
+        98 => SocketError.AddressAlreadyInUse,
+        99 => SocketError.AddressNotAvailable,
+        100 => SocketError.NetworkDown,
+        101 => SocketError.NetworkUnreachable,
+        103 => SocketError.ConnectionAborted,
+        104 => SocketError.ConnectionReset,
+        110 => SocketError.TimedOut,
+        111 => SocketError.ConnectionRefused,
+        112 => SocketError.HostDown,
+        113 => SocketError.HostUnreachable,
+        _ => SocketError.SocketError,
+    };
+
+    // Variadic: on the processors that this runs on under Linux it is called like any other.
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int Control(int descriptor, int command, int argument);
+
+    [LibraryImport("libc", EntryPoint = "poll")]
+    private static partial int Poll(PollEntry* entries, nuint count, int timeout);
+
+    private struct PollEntry
+    {
+        public int Descriptor;
+        public short Events;
+        public short Returned;
+    }
+}
