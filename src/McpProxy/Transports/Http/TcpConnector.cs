@@ -1,5 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using System.Runtime.Versioning;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http;
 
@@ -8,23 +11,104 @@ internal static class TcpConnector
 {
     /// <summary>Connects; where a name has several addresses, to the first that answers.</summary>
     /// <exception cref="SocketException">Nobody answers, or there is no such name.</exception>
-    public static async ValueTask<Socket> ConnectAsync(EndPoint endPoint, CancellationToken cancellationToken)
+    public static async ValueTask<Stream> ConnectAsync(EndPoint endPoint, CancellationToken cancellationToken)
     {
-        var socket = endPoint is IPEndPoint address ? new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp) : new Socket(SocketType.Stream, ProtocolType.Tcp);
+        var socket = endPoint is IPEndPoint address ? NewSocket(address) : new Socket(SocketType.Stream, ProtocolType.Tcp);
         try
         {
             // Options come after: a name with several addresses takes several attempts, which a socket with options cannot make on Unix.
             await socket.ConnectAsync(endPoint, cancellationToken);
-            socket.NoDelay = true;
-            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
-            socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-            return socket;
+            SetOptions(socket);
+            return new NetworkStream(socket, ownsSocket: true);
         }
         catch
         {
             socket.Dispose();
             throw;
         }
+    }
+
+    /// <summary>The same on an event loop, where the runtime's own engine is not to know of the socket.</summary>
+    /// <exception cref="SocketException">Nobody answers, or there is no such name.</exception>
+    [SupportedOSPlatform("linux")]
+    public static async ValueTask<Stream> ConnectAsync(EndPoint endPoint, EventLoop loop, CancellationToken cancellationToken)
+    {
+        if (endPoint is not DnsEndPoint name)
+        {
+            return await ConnectAsync((IPEndPoint)endPoint, loop, cancellationToken);
+        }
+
+        var addresses = await Dns.GetHostAddressesAsync(name.Host, cancellationToken);
+        for (var i = 0; i < addresses.Length; i++)
+        {
+            try
+            {
+                return await ConnectAsync(new IPEndPoint(addresses[i], name.Port), loop, cancellationToken);
+            }
+            catch (SocketException) when (i < addresses.Length - 1)
+            {
+                // The next one may answer.
+            }
+        }
+
+        throw new SocketException((int)SocketError.HostNotFound);
+    }
+
+    [SupportedOSPlatform("linux")]
+    private static async ValueTask<Stream> ConnectAsync(IPEndPoint address, EventLoop loop, CancellationToken cancellationToken)
+    {
+        var socket = NewSocket(address);
+        DescriptorStream? stream = null;
+        try
+        {
+            SetOptions(socket);
+            var isConnected = BeginConnect(socket, address);
+            stream = new(loop, socket);
+            if (!isConnected)
+            {
+                await stream.WaitToWriteAsync(cancellationToken);
+                if (socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) is int error and not 0)
+                {
+                    throw new SocketException(error);
+                }
+            }
+
+            return stream;
+        }
+        catch
+        {
+            stream?.Dispose();
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    /// <returns>Whether the connection is there already.</returns>
+    [SupportedOSPlatform("linux")]
+    private static unsafe bool BeginConnect(Socket socket, IPEndPoint address)
+    {
+        var descriptor = (int)socket.SafeHandle.DangerousGetHandle();
+        var bytes = address.Serialize();
+        Libc.SetNonBlocking(descriptor);
+        fixed (byte* start = bytes.Buffer.Span)
+        {
+            if (Libc.Connect(descriptor, start, (uint)bytes.Size) == 0)
+            {
+                return true;
+            }
+        }
+
+        var error = Marshal.GetLastPInvokeError();
+        return error is Libc.InProgress or Libc.Interrupted ? false : throw Libc.SocketFailure(error);
+    }
+
+    private static Socket NewSocket(IPEndPoint address) => new(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+
+    private static void SetOptions(Socket socket)
+    {
+        socket.NoDelay = true;
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
     }
 }

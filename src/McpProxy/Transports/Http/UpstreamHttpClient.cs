@@ -1,12 +1,12 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
 using McpProxy.Telemetry;
 using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Http.Tls;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http;
 
@@ -43,11 +43,11 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static UpstreamInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time) => CreateInvoker(options.Network, options.ConnectTimeout, time);
+    public static UpstreamInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time, EventLoop? loop = null) => CreateInvoker(options.Network, options.ConnectTimeout, time, loop);
 
     /// <summary>The same for other servers on the way there.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static UpstreamInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time)
+    public static UpstreamInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time, EventLoop? loop = null)
     {
         var timeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout;
         var proxies = new SystemProxies();
@@ -55,7 +55,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
         // What a user has set is looked at now, so that a mistake is found at the start.
         var tls = network.AuthorityFiles.Count > 0 || network.ClientCertificateFile is not null ? TlsSettings.Of(network) : null;
         return new(new UpstreamHandler(
-            new(timeout, time),
+            new(timeout, time, loop),
             () => new()
             {
                 AllowAutoRedirect = false,
@@ -189,7 +189,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
         Interlocked.Increment(ref _answering);
         try
         {
-            return answered = await authorization!.AnswerAsync(refusal, attempt, occasion, cancellationToken);
+            // Elsewhere: it reads files and waits for other processes, which must not hold up what else this thread does.
+            return answered = await Task.Run(() => authorization!.AnswerAsync(refusal, attempt, occasion, cancellationToken), cancellationToken);
         }
         catch
         {
@@ -411,6 +412,6 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
         return e.Message;
     }
 
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
-        new NetworkStream(await TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true);
+    private static ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
+        TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken);
 }

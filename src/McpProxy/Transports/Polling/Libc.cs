@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using Microsoft.Win32.SafeHandles;
 
 namespace McpProxy.Transports.Polling;
 
@@ -21,9 +22,12 @@ internal static unsafe partial class Libc
     private const int GetStatusFlags = 3;
     private const int SetStatusFlags = 4;
     private const int NonBlocking = 0x800;
+    private const int OpenCloseOnExec = 0x80000;
+    private const int OpenForWriting = 1;
 
     public const int Interrupted = 4;
     public const int WouldBlock = 11;
+    public const int InProgress = 115;
 
     [LibraryImport("libc", EntryPoint = "epoll_create1", SetLastError = true)]
     public static partial int EpollCreate(int flags);
@@ -36,6 +40,21 @@ internal static unsafe partial class Libc
 
     [LibraryImport("libc", EntryPoint = "eventfd", SetLastError = true)]
     public static partial int EventFd(uint value, int flags);
+
+    /// <summary>Opens a file so that reads and writes return instead of waiting.</summary>
+    /// <exception cref="IOException">It cannot be opened.</exception>
+    public static SafeFileHandle OpenNonBlocking(string path, FileAccess access)
+    {
+        var descriptor = Open(path, NonBlocking | OpenCloseOnExec | (access == FileAccess.Read ? 0 : OpenForWriting), 0);
+        return descriptor < 0 ? throw Error("open", Marshal.GetLastPInvokeError()) : new(descriptor, ownsHandle: true);
+    }
+
+    // Variadic, too.
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags, int mode);
+
+    [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
+    public static partial int Connect(int socket, byte* address, uint length);
 
     [LibraryImport("libc", EntryPoint = "close")]
     public static partial int Close(int descriptor);
@@ -73,9 +92,12 @@ internal static unsafe partial class Libc
     /// <summary>An error as streams throw it: the socket's error is inside.</summary>
     public static IOException Error(string what, int error)
     {
-        var message = Marshal.GetPInvokeErrorMessage(error);
-        return new($"{what}: {message}", new SocketException((int)SocketErrorOf(error), message));
+        var inner = SocketFailure(error);
+        return new($"{what}: {inner.Message}", inner);
     }
+
+    /// <summary>An error as sockets throw it.</summary>
+    public static SocketException SocketFailure(int error) => new((int)SocketErrorOf(error), Marshal.GetPInvokeErrorMessage(error));
 
     /// <summary>What an error of the system is called for sockets.</summary>
     public static SocketError SocketErrorOf(int error) => error switch

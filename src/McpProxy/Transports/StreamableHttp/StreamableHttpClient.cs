@@ -33,35 +33,14 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>Called when the server accepts a message, before its answer is read.</summary>
     public Action? Accepted { get; init; }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    public ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
-        if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
-        {
-            await ListToolsAsync(message).WaitAsync(cancellationToken);
-        }
-
-        var session = modern ? Current : await RestoredAsync(cancellationToken);
-        var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
-        if (refusal is null)
-        {
-            return null;
-        }
-
-        if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
-        {
-            // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
-            await ListToolsAsync(message).WaitAsync(cancellationToken);
-            return await PostOnceAsync(message, session, modern, cancellationToken);
-        }
-
-        if (session.Id is not null && refusal.SaysSessionIsGone && !message.Is("initialize"u8) && await ReinitializeAsync(session, cancellationToken))
-        {
-            return await PostOnceAsync(message, Current, modern, cancellationToken);
-        }
-
-        return refusal;
+        var timeout = TimeoutFor(message);
+        return !modern && TakeWhole() is { } session && Prepared(message, session) is { } prepared
+            && http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken)
+                ? FinishAsync(message, session, answering, timeout, cancellationToken)
+                : PostAsync(message, modern, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -97,51 +76,78 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
+    /// <summary>Sends a message in the way that knows all that can happen.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, bool modern, CancellationToken cancellationToken)
     {
-        var timeout = message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
-        HttpResponseMessage? first = null;
-        if (Prepared(message, session, modern) is { } prepared && http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken))
+        if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
         {
-            PlainAnswer answer;
-            try
-            {
-                answer = await answering;
-            }
-            catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, cancellationToken))
-            {
-                throw http.Explained(e, timeout);
-            }
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
+        }
 
-            using (answer)
+        var session = modern ? Current : await RestoredAsync(cancellationToken);
+        var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
+        return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern, cancellationToken);
+    }
+
+    /// <summary>Reads the answer to a message that went the short way.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> FinishAsync(JsonRpcMessage message, Session session, ValueTask<PlainAnswer> answering, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        PlainAnswer answer;
+        try
+        {
+            answer = await answering;
+        }
+        catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, cancellationToken))
+        {
+            throw http.Explained(e, timeout);
+        }
+
+        using (answer)
+        {
+            if (answer.Response is null)
             {
-                first = answer.Response;
-                if (first is null)
-                {
-                    Accepted?.Invoke();
-                    await DeliverAnswerAsync(message, answer.Body, cancellationToken);
-                    return null;
-                }
+                Accepted?.Invoke();
+                await DeliverAnswerAsync(message, answer.Body, cancellationToken);
+                return null;
             }
         }
 
-        return await PostGenerallyAsync(message, session, modern, timeout, first, cancellationToken);
+        var refusal = await PostOnceAsync(message, session, modern: false, cancellationToken, answer.Response);
+        return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern: false, cancellationToken);
     }
 
-    /// <summary>Sends a message in the way that knows all that can happen.</summary>
+    /// <summary>Sends a message again where the reason for its refusal can be seen to.</summary>
+    /// <returns>Null when it was accepted then; otherwise the refusal.</returns>
+    private async ValueTask<HttpRefusal?> AfterRefusalAsync(HttpRefusal refusal, JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
+    {
+        if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
+        {
+            // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
+            return await PostOnceAsync(message, session, modern, cancellationToken);
+        }
+
+        if (session.Id is not null && refusal.SaysSessionIsGone && !message.Is("initialize"u8) && await ReinitializeAsync(session, cancellationToken))
+        {
+            return await PostOnceAsync(message, Current, modern, cancellationToken);
+        }
+
+        return refusal;
+    }
+
+    /// <summary>Sends a message once.</summary>
     /// <param name="message">The message.</param>
     /// <param name="session">The session that it belongs to.</param>
     /// <param name="modern">Whether it is of the modern era.</param>
-    /// <param name="timeout">How long the response may take to begin.</param>
-    /// <param name="first">The response, where the message was sent already.</param>
     /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <param name="first">The response, where the message was sent already.</param>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> PostGenerallyAsync(
-        JsonRpcMessage message, Session session, bool modern, TimeSpan timeout, HttpResponseMessage? first, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken, HttpResponseMessage? first = null)
     {
         using var response = await http.SendAsync(
-            HttpMethod.Post, http.Options.Url, message.Utf8, timeout, RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken, first);
+            HttpMethod.Post, http.Options.Url, message.Utf8, TimeoutFor(message), RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken, first);
         if (!response.IsSuccessStatusCode)
         {
             var (body, text) = await http.ReadRefusalAsync(response, cancellationToken);
@@ -163,10 +169,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         return null;
     }
 
+    private TimeSpan TimeoutFor(in JsonRpcMessage message) => message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
+
     /// <summary>What all messages of a legacy session have in common on their way; null for those that have something of their own.</summary>
-    private PreparedRequest? Prepared(in JsonRpcMessage message, Session session, bool modern)
+    private PreparedRequest? Prepared(in JsonRpcMessage message, Session session)
     {
-        if (modern || message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8))
+        if (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8))
         {
             return null;
         }
@@ -412,6 +420,15 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// </summary>
     private Task ListToolsAsync(JsonRpcMessage call) =>
         tools.ListOnceAsync(call.Detach(), page => AskAsync(page, Current, modern: true, _closing.Token));
+
+    /// <summary>The session, unless it is being opened again.</summary>
+    private Session? TakeWhole()
+    {
+        lock (_gate)
+        {
+            return _reinitializing is null ? _session : null;
+        }
+    }
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>
     private ValueTask<Session> RestoredAsync(CancellationToken cancellationToken)

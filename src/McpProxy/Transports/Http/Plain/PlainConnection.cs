@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
 namespace McpProxy.Transports.Http.Plain;
@@ -15,7 +14,7 @@ internal sealed class PlainConnection : IDisposable
     /// <summary>Up to here the body goes out together with the head, copied; what is longer is sent from where it is.</summary>
     private const int MaxCopied = 16 * 1024;
 
-    private readonly Socket _socket;
+    private readonly Stream _stream;
     private readonly PlainPool _pool;
     private readonly ResponseClock _clock;
     private byte[] _buffer = [];
@@ -27,12 +26,12 @@ internal sealed class PlainConnection : IDisposable
     private bool _isReusable;
     private int _disposed;
 
-    /// <param name="socket">The connection.</param>
+    /// <param name="stream">The connection.</param>
     /// <param name="pool">Where it goes when it is idle.</param>
     /// <param name="time">The clock of timeouts.</param>
-    public PlainConnection(Socket socket, PlainPool pool, TimeProvider time)
+    public PlainConnection(Stream stream, PlainPool pool, TimeProvider time)
     {
-        _socket = socket;
+        _stream = stream;
         _pool = pool;
         _clock = new(time, Dispose);
         Made = time.GetTimestamp();
@@ -61,7 +60,7 @@ internal sealed class PlainConnection : IDisposable
         _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         _isReceiving = true;
 #pragma warning disable CA2012 // Awaited once, by the exchange that this begins.
-        _first = _socket.ReceiveAsync(_buffer.AsMemory(), SocketFlags.None, cancellationToken);
+        _first = _stream.ReadAsync(_buffer, cancellationToken);
 #pragma warning restore CA2012
         return !_first.IsCompleted;
     }
@@ -98,21 +97,21 @@ internal sealed class PlainConnection : IDisposable
 
     /// <summary>Receives into a buffer of the caller's. Nothing is <see cref="Buffered"/> then.</summary>
     /// <returns>Zero at the end of the stream.</returns>
-    /// <exception cref="SocketException">The connection broke.</exception>
+    /// <exception cref="IOException">The connection broke.</exception>
     public ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
     {
         GiveBuffer();
-        return _socket.ReceiveAsync(destination, SocketFlags.None, cancellationToken);
+        return _stream.ReadAsync(destination, cancellationToken);
     }
 
     /// <summary>Receives more to be <see cref="Buffered"/>. As long as nothing comes there is no buffer.</summary>
     /// <exception cref="HttpIOException">The stream is over.</exception>
-    /// <exception cref="SocketException">The connection broke.</exception>
+    /// <exception cref="IOException">The connection broke.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
     public async ValueTask RefillAsync(CancellationToken cancellationToken)
     {
         GiveBuffer();
-        await _socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken);
+        _ = await _stream.ReadAsync(Memory<byte>.Empty, cancellationToken);
         await FillAsync(cancellationToken);
     }
 
@@ -134,7 +133,7 @@ internal sealed class PlainConnection : IDisposable
     {
         if (Interlocked.Exchange(ref _disposed, 1) == 0)
         {
-            _socket.Dispose();
+            _stream.Dispose();
             _clock.Dispose();
             if (!_isReceiving)
             {
@@ -217,7 +216,7 @@ internal sealed class PlainConnection : IDisposable
                 throw new TimeoutException();
             }
 
-            if (e is SocketException or ObjectDisposedException or HttpIOException)
+            if (e is IOException or ObjectDisposedException)
             {
                 throw new HttpRequestException((e as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", e);
             }
@@ -261,22 +260,16 @@ internal sealed class PlainConnection : IDisposable
     {
         try
         {
-            await SendAsync(head.Buffer.AsMemory(0, head.Length), cancellationToken);
+            await _stream.WriteAsync(head.Buffer.AsMemory(0, head.Length), cancellationToken);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(head.Buffer);
         }
 
-        await SendAsync(rest, cancellationToken);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
-    {
-        while (bytes.Length > 0)
+        if (rest.Length > 0)
         {
-            bytes = bytes[await _socket.SendAsync(bytes, SocketFlags.None, cancellationToken)..];
+            await _stream.WriteAsync(rest, cancellationToken);
         }
     }
 
@@ -294,7 +287,7 @@ internal sealed class PlainConnection : IDisposable
         _isReceiving = true;
         try
         {
-            Received(await _socket.ReceiveAsync(_buffer.AsMemory(_end), SocketFlags.None, cancellationToken));
+            Received(await _stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken));
         }
         finally
         {
@@ -350,7 +343,7 @@ internal sealed class PlainConnection : IDisposable
             {
                 await _first;
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException)
             {
                 // That was the point: only now is nobody writing into the buffer.
             }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http.Plain;
 
@@ -9,7 +10,8 @@ namespace McpProxy.Transports.Http.Plain;
 /// </summary>
 /// <param name="connectTimeout">How long one attempt to connect may take.</param>
 /// <param name="time">The clock of timeouts.</param>
-internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider time) : HttpMessageHandler
+/// <param name="loop">Waits for the connections; null leaves that to the runtime.</param>
+internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider time, EventLoop? loop = null) : HttpMessageHandler
 {
     private readonly ConcurrentDictionary<(string Host, int Port), PlainPool> _pools = new();
     private volatile Known? _last;
@@ -113,7 +115,10 @@ internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider tim
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
-            return new(await TcpConnector.ConnectAsync(target.EndPoint, either.Token), pool, time);
+            var stream = loop is not null && OperatingSystem.IsLinux()
+                ? await TcpConnector.ConnectAsync(target.EndPoint, loop, either.Token)
+                : await TcpConnector.ConnectAsync(target.EndPoint, either.Token);
+            return new(stream, pool, time);
         }
         catch (SocketException e)
         {
