@@ -7,8 +7,12 @@ namespace McpProxy.SideBySide;
 internal sealed class LoadProgram(HarnessOptions options)
 {
     /// <summary>Measures once.</summary>
+    /// <param name="scenario">What.</param>
+    /// <param name="peer">Whom.</param>
+    /// <param name="wrapper">What runs the peer's program in place of the system, or null.</param>
+    /// <param name="cancellationToken">Stops waiting.</param>
     /// <returns>The figures, or why there are none.</returns>
-    public async Task<(IReadOnlyDictionary<string, double> Figures, string? Failure)> MeasureAsync(Scenario scenario, Peer peer, CancellationToken cancellationToken)
+    public async Task<(IReadOnlyDictionary<string, double> Figures, string? Failure)> MeasureAsync(Scenario scenario, Peer peer, ProgramWrapper? wrapper, CancellationToken cancellationToken)
     {
         var start = new ProcessStartInfo(options.Program("load")) { RedirectStandardOutput = true, UseShellExecute = false };
         var arguments = start.ArgumentList;
@@ -22,12 +26,17 @@ internal sealed class LoadProgram(HarnessOptions options)
             arguments.Add(word);
         }
 
+        foreach (var word in wrapper?.Load ?? [])
+        {
+            arguments.Add(word);
+        }
+
         Add("--down", peer.TalksHttp(scenario.Side) ? "http" : "stdio");
         Add("--server", options.Program("echo"));
         Add("--certificate", options.Certificate);
         Add("--key", options.Key);
         Add("--timeout", $"{scenario.Timeout}");
-        foreach (var variable in peer.Environment)
+        foreach (var variable in (string[])[.. peer.Environment, .. wrapper?.Environment ?? []])
         {
             Add("--env", variable);
         }
@@ -39,7 +48,7 @@ internal sealed class LoadProgram(HarnessOptions options)
         if (peer.CommandFor(scenario) is { Count: > 0 } command)
         {
             arguments.Add("--");
-            foreach (var word in command)
+            foreach (var word in (string[])[.. wrapper?.Command ?? [], .. command])
             {
                 arguments.Add(word);
             }

@@ -16,6 +16,7 @@ internal static class Rows
         new("exit after end of input", Side.Connecting, "start", "end_ms", Unit.Milliseconds) { Bound = 20 },
         new("1 MB messages, 16 in flight: peak", Side.Connecting, "big", "peak_kb", Unit.Megabytes),
         new("growth over 100 000 messages", Side.Connecting, "growth", "bytes_per_message", Unit.BytesPerMessage) { Bound = 2 },
+        new("instructions for each message, user mode", Side.Connecting, "instructions", "per_message", Unit.Count),
 
         new("cold start to `initialize` answered", Side.Serving, "start", "start_ms", Unit.Milliseconds) { FloorBound = 8 },
         new("resident memory after start", Side.Serving, "start", "rss_kb", Unit.Megabytes) { Bound = 16 * 1024 },
@@ -31,6 +32,7 @@ internal static class Rows
         new("and after two seconds' rest", Side.Serving, "big", "after_kb", Unit.Megabytes) { Bound = 20 * 1024 },
         new("SIGTERM with 100 idle sessions to exit", Side.Serving, "term", "term_ms", Unit.Milliseconds) { Bound = 50 },
         new("growth over 100 000 messages", Side.Serving, "growth", "bytes_per_message", Unit.BytesPerMessage) { Bound = 2 },
+        new("instructions for each message, user mode", Side.Serving, "instructions", "per_message", Unit.Count),
     ];
 
     public static IReadOnlyList<Row> Invariants { get; } =

@@ -20,6 +20,9 @@ internal sealed record Scenario(string Name, Side Side, IReadOnlyList<string> Lo
     /// <summary>Whether it is about many sessions, which may share a child.</summary>
     public bool HasManySessions { get; init; }
 
+    /// <summary>Whether instructions are counted, and no time is taken.</summary>
+    public bool CountsInstructions { get; init; }
+
     /// <summary>How long one measurement may take, in seconds.</summary>
     public int Timeout { get; init; } = 60;
 }

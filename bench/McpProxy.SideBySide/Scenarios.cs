@@ -29,6 +29,8 @@ internal static class Scenarios
         new("term", Side.Serving, ["term", "--sessions", "100"], 5, 1) { HasManySessions = true, Peers = s_relays },
         .. Both("progress", ["progress"], 1, 1),
         .. Both("slow", ["slow"], 3, 1),
+        new("instructions", Side.Connecting, ["sequence"], 1, 1) { Peers = s_relays, CountsInstructions = true },
+        new("instructions", Side.Serving, ["sequence"], 1, 1) { Peers = s_relays, CountsInstructions = true },
         new("same-id", Side.Serving, ["same-id"], 1, 1) { Peers = s_served },
     ];
 

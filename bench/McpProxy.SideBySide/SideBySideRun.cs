@@ -9,10 +9,16 @@ namespace McpProxy.SideBySide;
 internal sealed class SideBySideRun(HarnessOptions options, IReadOnlyList<Peer> peers)
 {
     private readonly LoadProgram _load = new(options);
+    private readonly InstructionCounter _instructions = new(new(options), options);
 
     public async Task<Samples> RunAsync(CancellationToken cancellationToken)
     {
         var scenarios = Scenarios.All.Where(scenario => RoundsOf(scenario) > 0 && IsWanted(scenario)).ToList();
+        if (!InstructionCounter.IsAvailable && scenarios.RemoveAll(scenario => scenario.CountsInstructions) > 0)
+        {
+            await Console.Error.WriteLineAsync("bench: without valgrind the instructions are not counted");
+        }
+
         var samples = new Samples();
         await WarmUpAsync(scenarios, cancellationToken);
         var clock = Stopwatch.StartNew();
@@ -43,7 +49,9 @@ internal sealed class SideBySideRun(HarnessOptions options, IReadOnlyList<Peer> 
             return;
         }
 
-        var (figures, failure) = await _load.MeasureAsync(scenario, peer, cancellationToken);
+        var (figures, failure) = await (scenario.CountsInstructions
+            ? _instructions.MeasureAsync(scenario, peer, cancellationToken)
+            : _load.MeasureAsync(scenario, peer, wrapper: null, cancellationToken));
         foreach (var (name, value) in figures)
         {
             samples.Add(key, peer.Id, name, value);
@@ -63,7 +71,7 @@ internal sealed class SideBySideRun(HarnessOptions options, IReadOnlyList<Peer> 
         {
             foreach (var peer in Taking(scenario))
             {
-                await _load.MeasureAsync(scenario, peer, cancellationToken);
+                await _load.MeasureAsync(scenario, peer, wrapper: null, cancellationToken);
             }
         }
     }

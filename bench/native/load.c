@@ -826,6 +826,17 @@ static void run_latency(int size)
     finish("\"p50_us\":%.2f,\"p99_us\":%.2f,\"count\":%d", s_samples[count / 2], s_samples[count * 99 / 100], count);
 }
 
+// One after the other, and out: for a counter of instructions, which looks at the whole life of the program.
+static void run_sequence(void)
+{
+    static double s_samples[20000];
+    start();
+    open_sessions();
+    int count = sequence(s_samples, s_count, 600000, 200);
+    end_program();
+    finish("\"count\":%d", count);
+}
+
 static void run_throughput(void)
 {
     start();
@@ -1014,6 +1025,8 @@ int main(int argc, char **argv)
 
     if (strcmp(scenario, "start") == 0)
         run_start();
+    else if (strcmp(scenario, "sequence") == 0)
+        run_sequence();
     else if (strcmp(scenario, "soak") == 0)
         run_soak();
     else if (strcmp(scenario, "growth") == 0)

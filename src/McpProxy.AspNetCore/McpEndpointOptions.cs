@@ -60,6 +60,11 @@ public sealed record McpEndpointOptions
     /// <summary>Bytes that those events may have. A larger one is kept until it has been sent. Default: 1 MiB.</summary>
     public int ReplayMaxBytes { get; set; } = 1024 * 1024;
 
+    /// <summary>
+    /// Bytes that the events of all sessions may have together; the sessions that have kept none for the longest lose theirs first. Default: 64 MiB.
+    /// </summary>
+    public long ReplayMaxTotalBytes { get; set; } = 64 * 1024 * 1024;
+
     /// <summary>How clients of one era are brought together with a server of the other. Null (the default): they are not, every message is relayed as it is.</summary>
     public EraBridgeOptions? Bridge { get; set; }
 

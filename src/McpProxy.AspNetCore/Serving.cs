@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Responses;
+using McpProxy.AspNetCore.Sessions;
 using McpProxy.AspNetCore.Upstreams;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
@@ -29,6 +30,7 @@ internal sealed partial class Serving : IAsyncDisposable
         Upstreams = new(upstream, options, died, time, loggers);
         OpenStreams = new(options.KeepAliveInterval, time);
         Limiter = new(options.Limits, time, RequestsInFlightOf, _logger);
+        Replays = new(options.ReplayMaxTotalBytes);
         Closing = _closing.Token;
         var tick = options.KeepAliveInterval / 3;
         _ticker = time.CreateTimer(_ => Tick(), null, tick, tick);
@@ -46,6 +48,9 @@ internal sealed partial class Serving : IAsyncDisposable
     public ServedUpstreams Upstreams { get; }
 
     public OpenStreams OpenStreams { get; }
+
+    /// <summary>What all sessions together may keep for clients that come back.</summary>
+    public ReplayLimit Replays { get; }
 
     /// <summary>Who may ask for how much.</summary>
     public RequestLimiter Limiter { get; }

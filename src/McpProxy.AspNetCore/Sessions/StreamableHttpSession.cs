@@ -38,7 +38,7 @@ internal sealed class StreamableHttpSession : IConnection
         _time = serving.Time;
         Principal = principal;
         Number = serving.NextSessionNumber();
-        _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes);
+        _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes, serving.Replays);
         _own = new(0, [], _replay);
         _starting = NameSession;
         _lastActivity = _time.GetTimestamp();
@@ -126,6 +126,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
 
         _own.Close();
+        _replay.Close();
         return ValueTask.CompletedTask;
     }
 

@@ -19,7 +19,7 @@ internal sealed class SessionlessExchange : IConnection
         _response = response;
 
         // Nobody can come back to it, so nothing is kept for that.
-        _stream = new(0, [.. requests.Select(request => request.Id.Detach())], new ReplayBuffer(1, 0)) { HasEventIds = false };
+        _stream = new(0, [.. requests.Select(request => request.Id.Detach())], new ReplayBuffer(1, 0, new(0))) { HasEventIds = false };
     }
 
     public bool HasRequestStreams => true;

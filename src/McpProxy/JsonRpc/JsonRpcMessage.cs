@@ -20,6 +20,7 @@ public readonly struct JsonRpcMessage
     private readonly Range _method;
     private readonly Range _params;
     private readonly Range _result;
+    private readonly bool _hasPlainMethod;
 
     private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in Envelope envelope, JsonRpcMessageKind kind)
     {
@@ -29,6 +30,7 @@ public readonly struct JsonRpcMessage
         IdRange = envelope.Id;
         IsError = envelope.HasError;
         _method = envelope.Method;
+        _hasPlainMethod = envelope.HasMethod && !utf8.Span[envelope.Method].Contains((byte)'\\');
         _params = envelope.Params;
         _result = envelope.Result;
     }
@@ -71,7 +73,7 @@ public readonly struct JsonRpcMessage
     public bool IsError { get; }
 
     /// <summary>The method's name as UTF-8; empty on a response.</summary>
-    public ReadOnlySpan<byte> Method => Unescaped(Utf8.Span[_method]);
+    public ReadOnlySpan<byte> Method => _hasPlainMethod ? Utf8.Span[(_method.Start.Value + 1)..(_method.End.Value - 1)] : Unescaped(Utf8.Span[_method]);
 
     /// <summary>The JSON text of <c>params</c>; empty when there is none.</summary>
     public ReadOnlyMemory<byte> Params => Utf8[_params];
@@ -232,6 +234,11 @@ public readonly struct JsonRpcMessage
 
     private static ReadOnlySpan<byte> Trim(ReadOnlySpan<byte> utf8)
     {
+        if (utf8.Length > 0 && utf8[0] is > (byte)' ' and < 0x80 && utf8[^1] > ' ')
+        {
+            return utf8;
+        }
+
         if (utf8.StartsWith("\uFEFF"u8))
         {
             utf8 = utf8[3..];
@@ -345,7 +352,7 @@ public readonly struct JsonRpcMessage
 
                 var name = utf8[(at + 1)..(nameEnd - 1)];
                 at = JsonValue.SkipWhiteSpace(utf8, nameEnd);
-                if (name.Contains((byte)'\\') || at >= utf8.Length || utf8[at] != ':')
+                if (at >= utf8.Length || utf8[at] != ':')
                 {
                     return false;
                 }
@@ -358,6 +365,11 @@ public readonly struct JsonRpcMessage
                 }
 
                 var member = MemberOf(name);
+                if (member == Member.Other && name.Contains((byte)'\\'))
+                {
+                    return false;
+                }
+
                 if (member == Member.Version)
                 {
                     var version = utf8[start..end];

@@ -1,4 +1,7 @@
 using System.Buffers;
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace McpProxy.JsonRpc;
 
@@ -9,8 +12,8 @@ namespace McpProxy.JsonRpc;
 /// </summary>
 internal static class JsonValue
 {
-    // Text this short is read sooner than a search is begun.
-    private const int ShortText = 16;
+    // Text this short is read sooner than a search is begun. A multiple of a vector's length.
+    private const int ShortText = 64;
     private const int NotKnown = -1;
 
     private static readonly SearchValues<byte> s_specialInText = SearchValues.Create(
@@ -116,28 +119,17 @@ internal static class JsonValue
     /// <summary>Where a string that starts at this place ends; negative when there is none.</summary>
     public static int TextEnd(ReadOnlySpan<byte> json, int at)
     {
-        if (at >= json.Length || json[at++] != '"')
+        if ((uint)at >= (uint)json.Length || json[at++] != '"')
         {
             return NotKnown;
         }
 
-        var searchFrom = Math.Min(json.Length, at + ShortText);
         while (true)
         {
-            while (at < searchFrom && json[at] is not ((byte)'"' or (byte)'\\' or < (byte)' '))
+            at = NextSpecial(json, at);
+            if (at >= json.Length)
             {
-                at++;
-            }
-
-            if (at >= searchFrom)
-            {
-                var found = json[at..].IndexOfAny(s_specialInText);
-                if (found < 0)
-                {
-                    return NotKnown;
-                }
-
-                at += found;
+                return NotKnown;
             }
 
             if (json[at] == '"')
@@ -153,15 +145,9 @@ internal static class JsonValue
     }
 
     /// <summary>The first place from here on that is no white space.</summary>
-    public static int SkipWhiteSpace(ReadOnlySpan<byte> json, int at)
-    {
-        while (at < json.Length && json[at] is (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t')
-        {
-            at++;
-        }
-
-        return at;
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static int SkipWhiteSpace(ReadOnlySpan<byte> json, int at) =>
+        (uint)at < (uint)json.Length && json[at] > ' ' ? at : WhiteSpaceEnd(json, at);
 
     /// <summary>Where the name of a member and its colon end; negative when there are none.</summary>
     public static int NameEnd(ReadOnlySpan<byte> json, int at)
@@ -174,6 +160,43 @@ internal static class JsonValue
 
         at = SkipWhiteSpace(json, at);
         return at < json.Length && json[at] == ':' ? at + 1 : NotKnown;
+    }
+
+    /// <summary>The first place from here on at which a text ends, or something is escaped or not allowed; the length where there is none.</summary>
+    private static int NextSpecial(ReadOnlySpan<byte> json, int at)
+    {
+        var searchFrom = Math.Min(json.Length, at + ShortText);
+        for (; searchFrom - at >= Vector128<byte>.Count; at += Vector128<byte>.Count)
+        {
+            var bytes = Vector128.Create(json.Slice(at, Vector128<byte>.Count));
+            var special = Vector128.Equals(bytes, Vector128.Create((byte)'"'))
+                | Vector128.Equals(bytes, Vector128.Create((byte)'\\'))
+                | Vector128.LessThan(bytes, Vector128.Create((byte)' '));
+            if (special.ExtractMostSignificantBits() is var found and not 0)
+            {
+                return at + BitOperations.TrailingZeroCount(found);
+            }
+        }
+
+        for (; at < searchFrom; at++)
+        {
+            if (json[at] is (byte)'"' or (byte)'\\' or < (byte)' ')
+            {
+                return at;
+            }
+        }
+
+        return at >= json.Length ? at : json[at..].IndexOfAny(s_specialInText) is var rest and >= 0 ? at + rest : json.Length;
+    }
+
+    private static int WhiteSpaceEnd(ReadOnlySpan<byte> json, int at)
+    {
+        while (at < json.Length && json[at] is (byte)' ' or (byte)'\n' or (byte)'\r' or (byte)'\t')
+        {
+            at++;
+        }
+
+        return at;
     }
 
     private static int EscapeEnd(ReadOnlySpan<byte> json, int at)

@@ -50,6 +50,30 @@ public sealed class JsonValueTests
     [InlineData("")]
     public void Broken_values_are_left_to_the_reader(string json) => AgreesOn(Encoding.UTF8.GetBytes(json));
 
+    /// <summary>Text is looked at by blocks: what ends it may stand anywhere in one, and text may end anywhere.</summary>
+    [Theory]
+    [InlineData("")]
+    [InlineData("\\n")]
+    [InlineData("\\u00e4")]
+    [InlineData("\\x")]
+    [InlineData("\n")]
+    [InlineData("\u001f")]
+    [InlineData("\u007f")]
+    [InlineData("\u00ff")]
+    public void What_ends_a_text_is_found_at_every_place(string special)
+    {
+        for (var before = 0; before <= 140; before++)
+        {
+            for (var after = 0; after <= 40; after += 5)
+            {
+                var text = $"\"{new string('a', before)}{special}{new string(' ', after)}";
+                AgreesOn(Encoding.UTF8.GetBytes($"{text}\""));
+                AgreesOn(Encoding.UTF8.GetBytes($"[{text}\",1]"));
+                AgreesOn(Encoding.UTF8.GetBytes(text));
+            }
+        }
+    }
+
     [Theory]
     [InlineData(3)]
     [InlineData(63)]
