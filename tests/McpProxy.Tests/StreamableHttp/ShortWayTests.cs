@@ -43,6 +43,7 @@ public sealed class ShortWayTests : IAsyncDisposable
                 (Ok($"data: {answer}\n\n", Events), answer),
                 (Ok("{\"jsonrpc\":\"2.0\",\"id\":8,\"result\":{}}", Json), "{\"jsonrpc\":\"2.0\",\"id\":8,\"result\":{}}|" + refused + "the server's answer has no response to the request\"}}"),
                 (Ok("nonsense", Json), refused + "the server's answer has no response to the request\"}}"),
+                ($"HTTP/1.1 500 Oops\r\n{Json}Content-Length: {answer.Length}\r\n\r\n{answer}", refused + "the server answered HTTP 500 Oops: " + answer.Replace("\"", "\\\"", StringComparison.Ordinal) + "\"}}"),
                 ("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", refused + "the server answered HTTP 202, which no request may be answered with\"}}"),
             ];
             TheoryData<bool, string, string> data = [];
