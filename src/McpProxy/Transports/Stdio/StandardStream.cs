@@ -1,6 +1,6 @@
 using System.Runtime.Versioning;
-using Microsoft.Win32.SafeHandles;
 using McpProxy.Transports.Polling;
+using Microsoft.Win32.SafeHandles;
 
 namespace McpProxy.Transports.Stdio;
 
