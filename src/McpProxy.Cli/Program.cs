@@ -8,6 +8,7 @@ using McpProxy.Eras;
 using McpProxy.Telemetry.Otlp;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
+using McpProxy.Transports.Polling;
 using McpProxy.Transports.Stdio;
 using Microsoft.Extensions.Logging;
 
@@ -80,7 +81,7 @@ internal static partial class Program
             return await RunHttpUpstreamAsync(line.Verb, http, settings, loggers, signals);
         }
 
-        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loggers, signals);
+        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loop: null, loggers, signals);
     }
 
     private static async Task<int> RunHttpUpstreamAsync(string? verb, HttpUpstreamOptions http, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
@@ -95,10 +96,13 @@ internal static partial class Program
             RuntimeTuning.ForOneClient();
         }
 
+        // The client's messages and the server's on one thread: handing them from one to another would cost more than the messages.
+        using var loop = settings.Port is null && verb is null && OperatingSystem.IsLinux() ? new EventLoop("relay") : null;
+
         HttpUpstream upstream;
         try
         {
-            upstream = new HttpUpstream(http, TimeProvider.System, loggers);
+            upstream = new HttpUpstream(http, TimeProvider.System, loggers, loop);
         }
         catch (ArgumentException e)
         {
@@ -111,12 +115,12 @@ internal static partial class Program
             {
                 "login" => await SignInCommand.LoginAsync(upstream, http, signals.Stop),
                 "logout" => await SignInCommand.LogoutAsync(upstream, signals.Stop),
-                _ => await ServeAsync(upstream, settings, loggers, signals),
+                _ => await ServeAsync(upstream, settings, loop, loggers, signals),
             };
         }
     }
 
-    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
+    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, EventLoop? loop, StderrLoggerProvider loggers, StopSignals signals)
     {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
@@ -137,7 +141,7 @@ internal static partial class Program
         }
 
         await using var bridge = settings.Bridge is null ? null : new EraBridge(upstream, settings.Bridge, TimeProvider.System, loggers);
-        return await StdioHost.RunAsync(bridge ?? upstream, settings, loggers, signals.Stop);
+        return await StdioHost.RunAsync(bridge ?? upstream, settings, loop, loggers, signals.Stop);
     }
 
     private static async Task<int> RunDemoAsync(ProxyCommand command, string[] args)

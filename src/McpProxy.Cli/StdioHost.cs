@@ -2,6 +2,7 @@ using McpProxy.Cli.CommandLine;
 using McpProxy.Relay;
 using McpProxy.Telemetry;
 using McpProxy.Transports;
+using McpProxy.Transports.Polling;
 using McpProxy.Transports.Stdio;
 using Microsoft.Extensions.Logging;
 
@@ -11,11 +12,19 @@ namespace McpProxy.Cli;
 internal static partial class StdioHost
 {
     /// <summary>Relays until one side ends.</summary>
+    /// <param name="upstream">The server.</param>
+    /// <param name="settings">What the command line says.</param>
+    /// <param name="loop">What waits for the client's messages; null for a thread of their own.</param>
+    /// <param name="loggers">Where logs go.</param>
+    /// <param name="cancellationToken">Ends it.</param>
     /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, EventLoop? loop, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var logger = loggers.CreateLogger("relay");
-        var session = new RelaySession(StdioConnection.OfThisProcess(settings.MaxMessageSize), upstream.Connect(), settings.Relay, TimeProvider.System, logger);
+        var client = loop is not null && OperatingSystem.IsLinux()
+            ? StdioConnection.OfThisProcess(settings.MaxMessageSize, loop)
+            : StdioConnection.OfThisProcess(settings.MaxMessageSize);
+        var session = new RelaySession(client, upstream.Connect(), settings.Relay, TimeProvider.System, logger);
         using var counted = ProxyMeter.Session("stdio");
         var end = await session.RunAsync(cancellationToken);
         if (!end.ByUpstream)

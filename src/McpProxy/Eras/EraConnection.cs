@@ -169,11 +169,11 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         _closing.Dispose();
     }
 
-    async ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    ValueTask IMessageReceiver.ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         if (IsReplayed(message))
         {
-            return;
+            return ValueTask.CompletedTask;
         }
 
         if (message.Kind == JsonRpcMessageKind.Response && IsFirstAnswer(message))
@@ -181,16 +181,16 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             if (_state == State.Deciding)
             {
                 _firstAnswer.TrySetResult(message.Detach());
-                return;
+                return ValueTask.CompletedTask;
             }
 
             if (_state == State.Asked && !IsPassedOn(message))
             {
-                return;
+                return ValueTask.CompletedTask;
             }
         }
 
-        await _receiver!.ReceiveAsync(message, related, cancellationToken);
+        return _receiver!.ReceiveAsync(message, related, cancellationToken);
     }
 
     async ValueTask IMessageReceiver.FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => await _receiver!.FaultAsync(fault, cancellationToken);

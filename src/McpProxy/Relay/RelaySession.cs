@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports;
@@ -246,38 +247,54 @@ public sealed partial class RelaySession
         ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
     }
 
-    private async ValueTask FromServerAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    /// <summary>Passes an answer of the server on.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask AnswerAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        try
+        {
+            Arrived(message);
+            var answered = _fromClient.Remove(message.Id, out var operation);
+            if (IsUnasked(message, answered))
+            {
+                return;
+            }
+
+            operation.Answered(message);
+            try
+            {
+                if (await _downstream.SendAsync(message, message.Id, cancellationToken))
+                {
+                    ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
+                }
+                else
+                {
+                    LogDropped(message, "the client is gone");
+                }
+            }
+            finally
+            {
+                operation.End(message);
+                _fromClient.Settle(answered);
+            }
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            await ReportDefectAsync(e, message, _downstream, RemoveFailed(message.Id));
+        }
+    }
+
+    private void Arrived(in JsonRpcMessage message)
     {
         _options.Activity?.Happened();
         ProxyMeter.Received(MessageSide.Upstream, message.Utf8.Length);
+    }
+
+    private async ValueTask FromServerAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        Arrived(message);
         switch (message.Kind)
         {
-            case JsonRpcMessageKind.Response:
-                var answered = _fromClient.Remove(message.Id, out var operation);
-                if (IsUnasked(message, answered))
-                {
-                    return;
-                }
-
-                operation.Answered(message);
-                try
-                {
-                    if (await _downstream.SendAsync(message, message.Id, cancellationToken))
-                    {
-                        ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
-                    }
-                    else
-                    {
-                        LogDropped(message, "the client is gone");
-                    }
-                }
-                finally
-                {
-                    operation.End(message);
-                    _fromClient.Settle(answered);
-                }
-
-                return;
             case JsonRpcMessageKind.Request:
                 related = Attribute(message, related);
                 var asked = _fromServer.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), related);
@@ -443,17 +460,8 @@ public sealed partial class RelaySession
 
     private sealed class FromUpstream(RelaySession session) : IMessageReceiver
     {
-        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-        {
-            try
-            {
-                await session.FromServerAsync(message, related, cancellationToken);
-            }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Response ? session.RemoveFailed(message.Id) : -1);
-            }
-        }
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            message.Kind == JsonRpcMessageKind.Response ? session.AnswerAsync(message, cancellationToken) : ReceiveOtherAsync(message, related, cancellationToken);
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._upstream, session._downstream, session._fromClient, cancellationToken);
@@ -467,6 +475,18 @@ public sealed partial class RelaySession
             }
 
             await session.AnswerPendingAsync(session._fromClient.RemoveAll(close: false), reason, graceful: false);
+        }
+
+        private async ValueTask ReceiveOtherAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            try
+            {
+                await session.FromServerAsync(message, related, cancellationToken);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                await session.ReportDefectAsync(e, message, session._downstream, removed: -1);
+            }
         }
     }
 }

@@ -132,6 +132,8 @@ public sealed class ResponseHeadTests
         var length = ResponseHead.Find(bytes, 0);
         using var request = new HttpRequestMessage(new(method), "http://localhost/");
         var response = new HttpResponseMessage { Content = new ResponseContent() };
-        return (ResponseHead.Read(bytes.AsSpan(0, length), request, response), response);
+        var head = ResponseHead.Read(bytes.AsSpan(0, length), isHead: request.Method == HttpMethod.Head);
+        head.CopyTo(bytes.AsSpan(0, length), response);
+        return (head, response);
     }
 }

@@ -69,7 +69,29 @@ internal sealed partial class SignInFront : IConnection
         return _inner.RunAsync(new Inbound(this), cancellationToken);
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        _stage == Stage.Server && _local is null && !message.Is("initialize"u8) && !message.Is("notifications/initialized"u8)
+            ? _inner.SendAsync(message, related, cancellationToken)
+            : SendNotableAsync(message, related, cancellationToken);
+
+    public void EndOfInput()
+    {
+        // Nobody is left to sign in for.
+        Refuse(new($"{_serverName} needs a sign-in, which was not completed before the client ended", url: null));
+        _inner.EndOfInput();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _authorization.Prompted -= OnPrompted;
+        await _closing.CancelAsync();
+        await _introducing;
+        await _inner.DisposeAsync();
+        _closing.Dispose();
+    }
+
+    /// <summary>Sends what this class has to look at.</summary>
+    private async ValueTask<bool> SendNotableAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         var isInitialized = message.Is("notifications/initialized"u8);
         var isIntroduction = false;
@@ -99,22 +121,6 @@ internal sealed partial class SignInFront : IConnection
         }
 
         return sent;
-    }
-
-    public void EndOfInput()
-    {
-        // Nobody is left to sign in for.
-        Refuse(new($"{_serverName} needs a sign-in, which was not completed before the client ended", url: null));
-        _inner.EndOfInput();
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        _authorization.Prompted -= OnPrompted;
-        await _closing.CancelAsync();
-        await _introducing;
-        await _inner.DisposeAsync();
-        _closing.Dispose();
     }
 
     /// <summary>Holds a message back until the server knows the client.</summary>

@@ -1,6 +1,7 @@
 using McpProxy.Auth;
 using McpProxy.Auth.SignIn;
 using McpProxy.Auth.Store;
+using McpProxy.Transports.Polling;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -11,7 +12,7 @@ namespace McpProxy.Transports.Http;
 public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
 {
     private readonly HttpUpstreamOptions _options;
-    private readonly HttpMessageInvoker _http;
+    private readonly UpstreamInvoker _http;
     private readonly ToolHeaderCatalog _tools;
     private readonly TimeProvider _time;
     private readonly ILogger _logger;
@@ -23,6 +24,12 @@ public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
     /// <param name="loggers">Where logs go.</param>
     /// <exception cref="ArgumentException">The URL is not an absolute http or https URL, a header cannot be sent with every request, or a key or certificate cannot be read.</exception>
     public HttpUpstream(HttpUpstreamOptions options, TimeProvider? time = null, ILoggerFactory? loggers = null)
+        : this(options, time, loggers, loop: null)
+    {
+    }
+
+    /// <summary>The same with plain connections on an event loop.</summary>
+    internal HttpUpstream(HttpUpstreamOptions options, TimeProvider? time, ILoggerFactory? loggers, EventLoop? loop)
     {
         ArgumentNullException.ThrowIfNull(options);
         if (!options.Url.IsAbsoluteUri || options.Url.Scheme is not ("http" or "https"))
@@ -45,7 +52,7 @@ public sealed partial class HttpUpstream : IFrontedUpstream, IAsyncDisposable
 
         _options = options;
         _time = time ?? TimeProvider.System;
-        _http = UpstreamHttpClient.CreateInvoker(options, _time);
+        _http = UpstreamHttpClient.CreateInvoker(options, _time, loop);
         _logger = (loggers ?? NullLoggerFactory.Instance).CreateLogger("upstream");
         _tools = new(_logger);
         if (options.OAuth is { } oauth)

@@ -27,6 +27,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
     private readonly HashSet<Exchange> _running = [];
+    private readonly Stack<CancellationTokenSource> _sources = [];
     private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
     private TaskCompletionSource? _drained;
@@ -58,7 +59,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             await _notifications.WaitAsync(cancellationToken);
         }
 
-        var exchange = new Exchange(message, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
+        var exchange = new Exchange(message, _sources, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
         Task earlier;
         lock (_gate)
         {
@@ -155,25 +156,24 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
     private async Task ExchangeAsync(Exchange exchange, Task earlier)
     {
-        var message = exchange.Message;
         try
         {
             // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
-            if (message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
+            if (exchange.Message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
             {
                 await earlier.WaitAsync(exchange.Token);
             }
 
-            _replay.Observe(message);
-            var refusal = await PostAsync(message, exchange.Token);
+            _replay.Observe(exchange.Message);
+            var refusal = await (_half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token) : PostUndecidedAsync(exchange.Message, exchange.Token));
             if (refusal is not null)
             {
-                await RefuseAsync(message, refusal, exchange.Token);
+                await RefuseAsync(exchange.Message, refusal, exchange.Token);
             }
         }
         catch (UpstreamHttpException e)
         {
-            await FailAsync(message, e);
+            await FailAsync(exchange.Message, e);
         }
         catch (OperationCanceledException) when (exchange.Token.IsCancellationRequested)
         {
@@ -182,12 +182,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         catch (Exception e) when (!_closing.IsCancellationRequested)
         {
             // A defect of ours must not leave the client waiting.
-            LogDefect(e, message);
-            await FailAsync(message, new UpstreamHttpException("the proxy failed to pass the message on", requestWasSent: true));
+            LogDefect(e, exchange.Message);
+            await FailAsync(exchange.Message, new UpstreamHttpException("the proxy failed to pass the message on", requestWasSent: true));
         }
         finally
         {
-            if (message.Kind == JsonRpcMessageKind.Notification)
+            if (exchange.Message.Kind == JsonRpcMessageKind.Notification)
             {
                 _notifications.Release();
             }
@@ -231,32 +231,43 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    /// <summary>Sends a message again, with growing pauses, to a server that could not be reached and so has not seen it.</summary>
+    /// <param name="half">The transport.</param>
+    /// <param name="message">The message.</param>
+    /// <param name="started">When it was sent first.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    private async ValueTask<HttpRefusal?> PostAgainAsync(IHttpClientHalf half, JsonRpcMessage message, long started, CancellationToken cancellationToken)
     {
-        if (_half is { } half)
-        {
-            var started = http.Time.GetTimestamp();
-            try
-            {
-                return await half.PostAsync(message, cancellationToken);
-            }
-            catch (UpstreamHttpException e) when (!e.RequestWasSent && http.Options.ConnectTimeout > s_firstRetry)
-            {
-                LogRetrying(e.Message);
-            }
+        await Task.Delay(s_firstRetry, http.Time, cancellationToken);
+        return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: false, cancellationToken, started, s_firstRetry * 2);
+    }
 
-            await Task.Delay(s_firstRetry, http.Time, cancellationToken);
-            return await RetryingAsync(() => half.PostAsync(message, cancellationToken), retryTemporary: false, cancellationToken, started, s_firstRetry * 2);
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> PostDecidedAsync(IHttpClientHalf half, JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        var started = http.Time.GetTimestamp();
+        try
+        {
+            return await half.PostAsync(message, cancellationToken);
+        }
+        catch (UpstreamHttpException e) when (!e.RequestWasSent && http.Options.ConnectTimeout > s_firstRetry)
+        {
+            LogRetrying(e.Message);
         }
 
+        return await PostAgainAsync(half, message, started, cancellationToken);
+    }
+
+    /// <summary>Sends a message before it is known which transport the server speaks.</summary>
+    private async ValueTask<HttpRefusal?> PostUndecidedAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
         var decision = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         while (Interlocked.CompareExchange(ref _decision, decision, null) is { } othersDecision)
         {
             await othersDecision.Task.WaitAsync(cancellationToken);
-            if (_half is not null)
+            if (_half is { } half)
             {
-                return await PostAsync(message, cancellationToken);
+                return await PostDecidedAsync(half, message, cancellationToken);
             }
         }
 
@@ -457,15 +468,24 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : IDisposable
     {
-        private readonly CancellationTokenSource _source = new();
+        private readonly Stack<CancellationTokenSource> _sources;
+        private readonly CancellationTokenSource _source;
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
+        private int _isDecided;
 
         /// <param name="message">The message, which is copied.</param>
+        /// <param name="sources">Where sources of cancellation come from that were not used, and go to.</param>
         /// <param name="isPooled">Whether nobody reads the bytes when the exchange is over. HTTP/2 does, where an answer comes before all was sent.</param>
-        public Exchange(in JsonRpcMessage message, bool isPooled)
+        public Exchange(in JsonRpcMessage message, Stack<CancellationTokenSource> sources, bool isPooled)
         {
             _isPooled = isPooled;
+            _sources = sources;
+            lock (sources)
+            {
+                _source = sources.TryPop(out var unused) ? unused : new();
+            }
+
             _buffer = isPooled ? ArrayPool<byte>.Shared.Rent(message.Utf8.Length) : new byte[message.Utf8.Length];
             Message = message.DetachInto(_buffer);
             IsModern = Message.IsModern();
@@ -480,6 +500,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public void Cancel()
         {
+            if (Interlocked.Exchange(ref _isDecided, 1) != 0)
+            {
+                return;
+            }
+
             try
             {
                 _source.Cancel();
@@ -492,7 +517,19 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public void Dispose()
         {
-            _source.Dispose();
+            // One that is being cancelled is nobody else's; the others are as good as new.
+            if (Interlocked.Exchange(ref _isDecided, 1) == 0 && _isPooled && _source.TryReset())
+            {
+                lock (_sources)
+                {
+                    _sources.Push(_source);
+                }
+            }
+            else
+            {
+                _source.Dispose();
+            }
+
             if (_isPooled)
             {
                 ArrayPool<byte>.Shared.Return(_buffer);

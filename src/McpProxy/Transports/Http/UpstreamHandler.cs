@@ -11,6 +11,10 @@ internal sealed class UpstreamHandler(PlainHttpHandler plain, Func<SocketsHttpHa
     private readonly HttpMessageInvoker _plain = new(plain);
     private readonly Lazy<HttpMessageInvoker> _general = new(() => new(makeGeneral()));
 
+    /// <summary>Makes a request of which all is known but the body; null where it has to be made anew each time.</summary>
+    /// <exception cref="HttpRequestException">A header has a character that cannot be sent.</exception>
+    public PreparedRequest? Prepare(HttpRequestMessage request) => IsPlain(request.RequestUri!) ? plain.Prepare(request) : null;
+
     protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken) =>
         (IsPlain(request.RequestUri!) ? _plain : _general.Value).SendAsync(request, cancellationToken);
 

@@ -1,11 +1,12 @@
 using System.Net;
 using System.Net.Http.Headers;
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
+using McpProxy.Telemetry;
 using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Http.Tls;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http;
 
@@ -13,7 +14,7 @@ namespace McpProxy.Transports.Http;
 /// Sends HTTP requests to one upstream for one session: the user's headers, the credentials that the upstream asks for, the
 /// cookies that it set for stickiness, redirects within the origin, and one way to report what went wrong.
 /// </summary>
-internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessageInvoker http, TimeProvider time, IUpstreamAuthorization? authorization = null) : IDisposable
+internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamInvoker http, TimeProvider time, IUpstreamAuthorization? authorization = null) : IDisposable
 {
     private const int MaxRedirects = 5;
 
@@ -42,11 +43,11 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
 
     /// <summary>The handler that all sessions with upstreams share: connections are pooled, nothing of a session is in it.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time) => CreateInvoker(options.Network, options.ConnectTimeout, time);
+    public static UpstreamInvoker CreateInvoker(HttpUpstreamOptions options, TimeProvider time, EventLoop? loop = null) => CreateInvoker(options.Network, options.ConnectTimeout, time, loop);
 
     /// <summary>The same for other servers on the way there.</summary>
     /// <exception cref="ArgumentException">A certificate cannot be read.</exception>
-    public static HttpMessageInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time)
+    public static UpstreamInvoker CreateInvoker(NetworkOptions network, TimeSpan connectTimeout, TimeProvider time, EventLoop? loop = null)
     {
         var timeout = connectTimeout > s_leastConnectTimeout ? connectTimeout : s_leastConnectTimeout;
         var proxies = new SystemProxies();
@@ -54,7 +55,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         // What a user has set is looked at now, so that a mistake is found at the start.
         var tls = network.AuthorityFiles.Count > 0 || network.ClientCertificateFile is not null ? TlsSettings.Of(network) : null;
         return new(new UpstreamHandler(
-            new(timeout, time),
+            new(timeout, time, loop),
             () => new()
             {
                 AllowAutoRedirect = false,
@@ -73,6 +74,45 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             proxies));
     }
 
+    /// <summary>Prepares the POST of messages that go out with the same headers; null where that is not possible.</summary>
+    public PreparedRequest? Prepare(Action<HttpRequestHeaders> setHeaders)
+    {
+        using var request = NewRequest(HttpMethod.Post, options.Url, ReadOnlyMemory<byte>.Empty, null, setHeaders);
+        try
+        {
+            return http.Prepare(request);
+        }
+        catch (HttpRequestException)
+        {
+            // It cannot be sent, which whoever sends it will hear.
+            return null;
+        }
+    }
+
+    /// <summary>Sends a message the short way, where nothing stands against it: no credentials, cookies or traces, and a connection that is free.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="body">The message.</param>
+    /// <param name="headersTimeout">How long the response may take to begin.</param>
+    /// <param name="occasion">Why the request is made.</param>
+    /// <param name="answering">The answer, to be awaited with <see cref="Explained(Exception, TimeSpan)"/>. A response in it goes to <see cref="SendAsync"/>, which sees to what it asks for.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    public bool TryPost(
+        PreparedRequest request, ReadOnlyMemory<byte> body, TimeSpan headersTimeout, RequestOccasion occasion, out ValueTask<PlainAnswer> answering, CancellationToken cancellationToken)
+    {
+        answering = default;
+        return _cookies.Count == 0 && TraceContext.Outgoing is null && IsWithoutCredential(occasion, cancellationToken)
+            && PlainHttpHandler.TryPost(request, body, headersTimeout, out answering, cancellationToken);
+    }
+
+    /// <summary>Whether an exception says what went wrong between here and the upstream.</summary>
+    public static bool IsExplicable(Exception e, CancellationToken cancellationToken) =>
+        e is HttpRequestException || (e is TimeoutException or OperationCanceledException && !cancellationToken.IsCancellationRequested);
+
+    /// <summary>What went wrong, in words for who waits for the answer.</summary>
+    /// <param name="e">What <see cref="IsExplicable"/>.</param>
+    /// <param name="headersTimeout">How long the response might have taken to begin.</param>
+    public UpstreamHttpException Explained(Exception e, TimeSpan headersTimeout) => Explained(e, options.Url, headersTimeout, isTimeout: e is TimeoutException);
+
     /// <summary>Sends a request and returns when the response's headers are here.</summary>
     /// <param name="method">GET, POST or DELETE.</param>
     /// <param name="uri">Where to; on the upstream's origin.</param>
@@ -81,6 +121,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
     /// <param name="occasion">Why the request is made.</param>
     /// <param name="setHeaders">Adds what this request needs beyond the user's headers.</param>
     /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <param name="first">The response to the request, where it was sent by <see cref="TryPost"/>.</param>
     /// <exception cref="UpstreamHttpException">There is no response.</exception>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
     public async ValueTask<HttpResponseMessage> SendAsync(
@@ -90,13 +131,20 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         TimeSpan headersTimeout,
         RequestOccasion occasion,
         Action<HttpRequestHeaders> setHeaders,
-        CancellationToken cancellationToken)
+        CancellationToken cancellationToken,
+        HttpResponseMessage? first = null)
     {
         AuthorizationAttempt? attempt = null;
         for (var redirects = 0; ;)
         {
-            var credential = authorization is null ? null : await authorization.CredentialAsync(occasion, cancellationToken);
-            var response = await SendOnceAsync(method, uri, body, headersTimeout, credential, setHeaders, cancellationToken);
+            var credential = authorization is null || first is not null ? null : await authorization.CredentialAsync(occasion, cancellationToken);
+            var response = first ?? await SendOnceAsync(method, uri, body, headersTimeout, credential, setHeaders, cancellationToken);
+            if (first is not null)
+            {
+                KeepCookies(uri, first);
+                first = null;
+            }
+
             if (authorization is not null && response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden)
             {
                 attempt ??= new() { Patience = _endOfPatience.Token };
@@ -141,7 +189,8 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         Interlocked.Increment(ref _answering);
         try
         {
-            return answered = await authorization!.AnswerAsync(refusal, attempt, occasion, cancellationToken);
+            // Elsewhere: it reads files and waits for other processes, which must not hold up what else this thread does.
+            return answered = await Task.Run(() => authorization!.AnswerAsync(refusal, attempt, occasion, cancellationToken), cancellationToken);
         }
         catch
         {
@@ -259,22 +308,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         Action<HttpRequestHeaders> setHeaders,
         CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(method, uri) { VersionPolicy = HttpVersionPolicy.RequestVersionOrHigher };
-        if (body is { } bytes)
-        {
-            request.Content = new MessageContent(bytes);
-            request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
-        }
-
-        request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
-        setHeaders(request.Headers);
-        credential?.Apply(request);
-        foreach (var (name, value) in options.Headers)
-        {
-            request.Headers.Remove(name);
-            request.Headers.TryAddWithoutValidation(name, value);
-        }
-
+        using var request = NewRequest(method, uri, body, credential, setHeaders);
         if (_cookies.Count > 0 && _cookies.GetCookieHeader(uri) is { Length: > 0 } cookies)
         {
             request.Headers.TryAddWithoutValidation("Cookie", cookies);
@@ -295,27 +329,58 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
             credential?.Observe(response);
             return response;
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (IsExplicable(e, cancellationToken))
         {
-            if (e.InnerException is AuthenticationException)
-            {
-                // Trying again would not change the certificate.
-                throw new UpstreamHttpException($"{Describe(uri)} is not trusted: {Innermost(e)} (--ca-file trusts another authority)", requestWasSent: true);
-            }
-
-            var sent = e.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError);
-            throw new UpstreamHttpException($"cannot reach {Describe(uri)}: {Innermost(e)}", sent);
-        }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested && timeout is { IsCancellationRequested: true })
-        {
-            throw new UpstreamHttpException($"{Describe(uri)} did not begin to answer within {headersTimeout.TotalSeconds:0.#} s", requestWasSent: true);
-        }
-        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
-        {
-            // SocketsHttpHandler reports its connect timeout this way.
-            throw new UpstreamHttpException($"cannot reach {Describe(uri)}: {e.InnerException?.Message ?? "the connection timed out"}", requestWasSent: false);
+            throw Explained(e, uri, headersTimeout, isTimeout: timeout is { IsCancellationRequested: true });
         }
     }
+
+    private HttpRequestMessage NewRequest(HttpMethod method, Uri uri, ReadOnlyMemory<byte>? body, IRequestCredential? credential, Action<HttpRequestHeaders> setHeaders)
+    {
+        var request = new HttpRequestMessage(method, uri) { VersionPolicy = HttpVersionPolicy.RequestVersionOrHigher };
+        if (body is { } bytes)
+        {
+            request.Content = new MessageContent(bytes);
+            request.Content.Headers.TryAddWithoutValidation("Content-Type", "application/json");
+        }
+
+        request.Headers.TryAddWithoutValidation("User-Agent", UserAgent);
+        setHeaders(request.Headers);
+        credential?.Apply(request);
+        foreach (var (name, value) in options.Headers)
+        {
+            request.Headers.Remove(name);
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        return request;
+    }
+
+    private bool IsWithoutCredential(RequestOccasion occasion, CancellationToken cancellationToken)
+    {
+        if (authorization is null)
+        {
+            return true;
+        }
+
+#pragma warning disable CA2012, VSTHRD002 // Looked at once, and not waited for: one that has to be waited for is asked for again in the general way.
+        var credential = authorization.CredentialAsync(occasion, cancellationToken);
+        return credential.IsCompletedSuccessfully && credential.Result is null;
+#pragma warning restore CA2012, VSTHRD002
+    }
+
+    private static UpstreamHttpException Explained(Exception e, Uri uri, TimeSpan headersTimeout, bool isTimeout) => e switch
+    {
+        // Trying again would not change the certificate.
+        HttpRequestException { InnerException: AuthenticationException } => new($"{Describe(uri)} is not trusted: {Innermost(e)} (--ca-file trusts another authority)", requestWasSent: true),
+        HttpRequestException http => new(
+            $"cannot reach {Describe(uri)}: {Innermost(e)}",
+            http.HttpRequestError is not (HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError or HttpRequestError.ProxyTunnelError)),
+        _ when isTimeout => new($"{Describe(uri)} did not begin to answer within {headersTimeout.TotalSeconds:0.#} s", requestWasSent: true),
+
+        // SocketsHttpHandler reports its connect timeout this way.
+        _ => new($"cannot reach {Describe(uri)}: {e.InnerException?.Message ?? "the connection timed out"}", requestWasSent: false),
+    };
 
     private void KeepCookies(Uri uri, HttpResponseMessage response)
     {
@@ -347,6 +412,6 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, HttpMessag
         return e.Message;
     }
 
-    private static async ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
-        new NetworkStream(await TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken), ownsSocket: true);
+    private static ValueTask<Stream> ConnectAsync(SocketsHttpConnectionContext context, CancellationToken cancellationToken) =>
+        TcpConnector.ConnectAsync(context.DnsEndPoint, cancellationToken);
 }

@@ -1,4 +1,6 @@
+using System.Runtime.Versioning;
 using McpProxy.JsonRpc;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Stdio;
 
@@ -19,9 +21,15 @@ public sealed class StdioConnection : IConnection
     /// <param name="output">What the peer reads. It is written with blocking writes.</param>
     /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
     public StdioConnection(Stream input, Stream output, int maxMessageSize = TransportDefaults.MaxMessageSize)
+        : this(input, new StdioWriter(output, isBlocking: true), maxMessageSize)
+    {
+    }
+
+    private StdioConnection(Stream input, StdioWriter writer, int maxMessageSize)
     {
         _input = input;
-        _writer = new(output, isBlocking: true);
+        _writer = writer;
+        _writer.Broken = () => _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client no longer reads standard output"));
         _maxMessageSize = maxMessageSize;
     }
 
@@ -29,6 +37,16 @@ public sealed class StdioConnection : IConnection
     /// <param name="maxMessageSize">The longest line that is accepted, in bytes.</param>
     public static StdioConnection OfThisProcess(int maxMessageSize = TransportDefaults.MaxMessageSize) =>
         new(Console.OpenStandardInput(), Console.OpenStandardOutput(), maxMessageSize) { _isThisProcess = true };
+
+    /// <summary>The same on an event loop, as far as what the streams stand for allows it.</summary>
+    [SupportedOSPlatform("linux")]
+    internal static StdioConnection OfThisProcess(int maxMessageSize, EventLoop loop)
+    {
+        var input = StandardStream.TryOpen(0, FileAccess.Read, loop);
+        var output = StandardStream.TryOpen(1, FileAccess.Write, loop);
+        var writer = new StdioWriter(output ?? Console.OpenStandardOutput(), isBlocking: output is null);
+        return new(input ?? Console.OpenStandardInput(), writer, maxMessageSize) { _isThisProcess = true };
+    }
 
     /// <inheritdoc/>
     public bool HasRequestStreams => false;
@@ -41,22 +59,21 @@ public sealed class StdioConnection : IConnection
     {
         cancellationToken.Register(() => _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed")));
 
-        // A thread of its own: standard input has no asynchronous reads, and a blocked pool thread would starve the rest.
-        new Thread(() => Read(receiver, cancellationToken), 512 * 1024) { IsBackground = true, Name = "stdin" }.Start();
+        if (OperatingSystem.IsLinux() && _input is DescriptorStream)
+        {
+            _ = ReadAsync(receiver, cancellationToken);
+        }
+        else
+        {
+            // A thread of its own: it has no asynchronous reads, and a blocked pool thread would starve the rest.
+            Start(() => Read(receiver, cancellationToken), "stdin");
+        }
+
         return _ended.Task;
     }
 
     /// <inheritdoc/>
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-    {
-        if (await _writer.WriteAsync(message.Utf8, cancellationToken))
-        {
-            return true;
-        }
-
-        _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client no longer reads standard output"));
-        return false;
-    }
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) => _writer.WriteAsync(message.Utf8, cancellationToken);
 
     /// <inheritdoc/>
     public ValueTask DisposeAsync()
@@ -64,6 +81,8 @@ public sealed class StdioConnection : IConnection
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         return ValueTask.CompletedTask;
     }
+
+    private static void Start(ThreadStart work, string name) => new Thread(work, 512 * 1024) { IsBackground = true, Name = name }.Start();
 
     private void Read(IMessageReceiver receiver, CancellationToken cancellationToken)
     {
@@ -81,23 +100,62 @@ public sealed class StdioConnection : IConnection
 
                 if (count == 0)
                 {
-                    _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "end of input"));
+                    EndOfInput();
                     WatchOutput(cancellationToken);
                     return;
                 }
             }
         }
-        catch (OperationCanceledException)
+        catch (Exception e)
         {
-            _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+            EndWith(e);
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+    }
+
+    /// <summary>The same on an event loop.</summary>
+    private async Task ReadAsync(IMessageReceiver receiver, CancellationToken cancellationToken)
+    {
+        using var lines = new LineBuffer(_maxMessageSize);
+        try
         {
-            _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, $"reading standard input failed: {e.Message}"));
+            while (!cancellationToken.IsCancellationRequested)
+            {
+                var count = await _input.ReadAsync(lines.Free(), cancellationToken);
+                lines.Filled(count);
+                while (count > 0 ? lines.TryTake(out var line, out var fault) : lines.TryTakeRest(out line, out fault))
+                {
+                    await DeliverAsync(MessageDispatcher.DispatchAsync(line, fault, receiver, onNoise: null, cancellationToken));
+                }
+
+                if (count == 0)
+                {
+                    EndOfInput();
+                    Start(() => WatchOutput(cancellationToken), "stdout");
+                    return;
+                }
+            }
         }
         catch (Exception e)
         {
-            _ended.TrySetException(e);
+            EndWith(e);
+        }
+    }
+
+    private void EndOfInput() => _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "end of input"));
+
+    private void EndWith(Exception exception)
+    {
+        switch (exception)
+        {
+            case OperationCanceledException:
+                _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
+                break;
+            case IOException or ObjectDisposedException:
+                _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, $"reading standard input failed: {exception.Message}"));
+                break;
+            default:
+                _ended.TrySetException(exception);
+                break;
         }
     }
 
@@ -130,12 +188,33 @@ public sealed class StdioConnection : IConnection
         var task = work.AsTask();
         while (!task.Wait(s_hangUpInterval))
         {
-            if (_isThisProcess && HangUp.IsSeenOn(0))
-            {
-                _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "the client is gone"));
-            }
+            LookForClient();
         }
 
         task.GetAwaiter().GetResult();
+    }
+
+    /// <summary>The same on an event loop, which nobody may block.</summary>
+    private ValueTask DeliverAsync(ValueTask work)
+    {
+        return work.IsCompletedSuccessfully ? work : WatchAsync(work.AsTask());
+
+        async ValueTask WatchAsync(Task task)
+        {
+            while (await Task.WhenAny(task, Task.Delay(s_hangUpInterval)) != task)
+            {
+                LookForClient();
+            }
+
+            await task;
+        }
+    }
+
+    private void LookForClient()
+    {
+        if (_isThisProcess && HangUp.IsSeenOn(0))
+        {
+            _ended.TrySetResult(new(ConnectionEndReason.PeerClosed, "the client is gone"));
+        }
     }
 }

@@ -1,13 +1,13 @@
 using System.Buffers;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Stdio;
 
 /// <summary>
-/// Writes messages as lines. What comes while a write is under way waits together and goes out with the next one.
+/// Writes messages as lines. What comes while a write is under way waits together and goes out with the next one; and so does, on an
+/// <see cref="EventLoop"/>, what the events of one batch bring.
 /// </summary>
-/// <param name="stream">Where to.</param>
-/// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
-internal sealed class StdioWriter(Stream stream, bool isBlocking)
+internal sealed class StdioWriter : IBatchEnd
 {
     /// <summary>Up to here messages are copied, together with their line end; longer ones are written from where they are.</summary>
     private const int MaxCopied = 64 * 1024;
@@ -15,36 +15,84 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
     private static readonly SearchValues<byte> s_lineBreaks = SearchValues.Create("\r\n"u8);
     private static readonly ReadOnlyMemory<byte> s_lineEnd = "\n"u8.ToArray();
 
+    private readonly Stream _stream;
+    private readonly bool _isBlocking;
+    private readonly EventLoop? _loop;
     private readonly Lock _gate = new();
+    private readonly Stack<WrittenLine> _lines = [];
     private Waiting? _waiting;
+    private Waiting? _spare;
     private TaskCompletionSource? _turn;
     private bool _isTaken;
+    private bool _isHeld;
     private volatile bool _closed;
+
+    /// <param name="stream">Where to.</param>
+    /// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
+    public StdioWriter(Stream stream, bool isBlocking)
+    {
+        _stream = stream;
+        _isBlocking = isBlocking;
+        _loop = OperatingSystem.IsLinux() && stream is DescriptorStream descriptor ? descriptor.Loop : null;
+    }
+
+    /// <summary>Called when the reader is found to be gone.</summary>
+    public Action? Broken { get; set; }
 
     /// <summary>Writes one message and the line end.</summary>
     /// <returns>False when the reader is gone.</returns>
     public ValueTask<bool> WriteAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken)
     {
-        Task<bool>? written = null;
-        lock (_gate)
+        while (true)
         {
-            if (!_isTaken)
+            lock (_gate)
             {
-                _isTaken = true;
+                var isShort = message.Length < MaxCopied;
+                if (!_isTaken)
+                {
+                    _isTaken = true;
+                    if (!isShort || !TryHold())
+                    {
+                        break;
+                    }
+
+                    return AddWaiting(message.Span, cancellationToken);
+                }
+
+                if (_turn is null && (_waiting?.Length ?? 0) + message.Length < MaxCopied)
+                {
+                    return AddWaiting(message.Span, cancellationToken);
+                }
+
+                if (!_isHeld)
+                {
+                    return WriteInTurnAsync(message, cancellationToken);
+                }
+
+                _isHeld = false;
             }
-            else if (_turn is null && (_waiting?.Length ?? 0) + message.Length < MaxCopied)
-            {
-                written = (_waiting ??= new()).Add(message.Span);
-            }
-            else
-            {
-                return WriteInTurnAsync(message, cancellationToken);
-            }
+
+            // What waits for the end of the batch is enough for a write, or in the way of a long message.
+            _ = WriteWaitingAsync();
         }
 
-        return written is not null ? new(written.WaitAsync(cancellationToken))
-            : isBlocking && message.Length < MaxCopied ? new(WriteOwn(message.Span))
-            : WriteOwnAsync(message);
+        return _isBlocking && message.Length < MaxCopied ? new(WriteOwn(message.Span)) : WriteOwnAsync(message);
+    }
+
+    /// <inheritdoc/>
+    public void OnBatchEnd()
+    {
+        lock (_gate)
+        {
+            if (!_isHeld)
+            {
+                return;
+            }
+
+            _isHeld = false;
+        }
+
+        _ = WriteWaitingAsync();
     }
 
     /// <summary>Closes the stream after the write under way, so that the reader sees the end of input.</summary>
@@ -56,7 +104,7 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
             if (!_closed)
             {
                 _closed = true;
-                await stream.DisposeAsync();
+                await _stream.DisposeAsync();
             }
         }
         catch (IOException)
@@ -159,13 +207,55 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
                 _waiting = null;
             }
 
-            waiting.Written(await WriteBytesAsync(waiting.Lines));
+#pragma warning disable CA2012 // Awaited once, after a look at whether that takes its time.
+            var writing = WriteBytesAsync(waiting.Bytes);
+#pragma warning restore CA2012
+            if (!writing.IsCompleted)
+            {
+                waiting.LetGiveUp();
+            }
+
+            waiting.Written(await writing);
+            _spare = waiting;
         }
+    }
+
+    /// <summary>Waits with the write where the batch that is being handled may bring more. Under the lock.</summary>
+    private bool TryHold()
+    {
+        if (!OperatingSystem.IsLinux() || _loop is not { IsCurrent: true })
+        {
+            return false;
+        }
+
+        _isHeld = true;
+        _loop.AtBatchEnd(this);
+        return true;
+    }
+
+    /// <summary>Has a message written with those that wait. Under the lock.</summary>
+    private ValueTask<bool> AddWaiting(ReadOnlySpan<byte> message, CancellationToken cancellationToken)
+    {
+        WrittenLine? line;
+        lock (_lines)
+        {
+            line = _lines.TryPop(out line) ? line : new(_lines, isInline: _loop is not null);
+        }
+
+        var written = line.BeginAsync(cancellationToken);
+        if (_waiting is null)
+        {
+            _waiting = Interlocked.Exchange(ref _spare, null) ?? new();
+            _waiting.Begin(canGiveUp: !_isHeld);
+        }
+
+        _waiting.Add(message, line);
+        return written;
     }
 
     private async ValueTask<bool> WriteBytesAsync(ReadOnlyMemory<byte> bytes)
     {
-        if (isBlocking)
+        if (_isBlocking)
         {
             return WriteNow(bytes.Span);
         }
@@ -177,12 +267,13 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
 
         try
         {
-            await stream.WriteAsync(bytes, CancellationToken.None);
+            await _stream.WriteAsync(bytes, CancellationToken.None);
             return true;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             _closed = true;
+            Broken?.Invoke();
             return false;
         }
     }
@@ -196,12 +287,13 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
 
         try
         {
-            stream.Write(bytes);
+            _stream.Write(bytes);
             return true;
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             _closed = true;
+            Broken?.Invoke();
             return false;
         }
     }
@@ -224,24 +316,53 @@ internal sealed class StdioWriter(Stream stream, bool isBlocking)
     /// <summary>Lines that go out together, and those who wait for that.</summary>
     private sealed class Waiting
     {
-        private readonly TaskCompletionSource<bool> _written = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        private readonly byte[] _lines = ArrayPool<byte>.Shared.Rent(MaxCopied);
+        private readonly List<WrittenLine> _lines = [];
+        private byte[] _buffer = [];
+        private bool _canGiveUp;
 
         public int Length { get; private set; }
 
-        public ReadOnlyMemory<byte> Lines => _lines.AsMemory(0, Length);
+        public ReadOnlyMemory<byte> Bytes => _buffer.AsMemory(0, Length);
 
-        public Task<bool> Add(ReadOnlySpan<byte> message)
+        /// <summary>Begins anew.</summary>
+        /// <param name="canGiveUp">Whether those who wait can give up at once; otherwise when the write takes its time.</param>
+        public void Begin(bool canGiveUp)
         {
-            Frame(message, _lines.AsSpan(Length));
-            Length += message.Length + 1;
-            return _written.Task;
+            _canGiveUp = canGiveUp;
+            _buffer = ArrayPool<byte>.Shared.Rent(MaxCopied);
         }
 
+        public void Add(ReadOnlySpan<byte> message, WrittenLine line)
+        {
+            Frame(message, _buffer.AsSpan(Length));
+            Length += message.Length + 1;
+            _lines.Add(line);
+            if (_canGiveUp)
+            {
+                line.LetGiveUp();
+            }
+        }
+
+        public void LetGiveUp()
+        {
+            if (!_canGiveUp)
+            {
+                _lines.ForEach(static line => line.LetGiveUp());
+            }
+        }
+
+        /// <summary>Tells all who wait; from then on nothing waits here.</summary>
         public void Written(bool isWritten)
         {
-            ArrayPool<byte>.Shared.Return(_lines);
-            _written.TrySetResult(isWritten);
+            ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = [];
+            Length = 0;
+            foreach (var line in _lines)
+            {
+                line.Written(isWritten);
+            }
+
+            _lines.Clear();
         }
     }
 }

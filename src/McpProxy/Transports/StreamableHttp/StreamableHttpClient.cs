@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports.Http;
+using McpProxy.Transports.Http.Plain;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Transports.StreamableHttp;
@@ -15,6 +16,7 @@ namespace McpProxy.Transports.StreamableHttp;
 internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, ToolHeaderCatalog tools, IMessageReceiver receiver, SessionReplay replay, ILogger logger) : IHttpClientHalf
 {
     private const int MaxResumeAttempts = 5;
+    private const string NoResponse = "the server's answer has no response to the request";
 
     /// <summary>How long a server may keep a response stream open after the answer, before it is closed for it.</summary>
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
@@ -31,35 +33,14 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>Called when the server accepts a message, before its answer is read.</summary>
     public Action? Accepted { get; init; }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    public ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
-        if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
-        {
-            await ListToolsAsync(message).WaitAsync(cancellationToken);
-        }
-
-        var session = modern ? Current : await RestoredAsync(cancellationToken);
-        var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
-        if (refusal is null)
-        {
-            return null;
-        }
-
-        if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
-        {
-            // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
-            await ListToolsAsync(message).WaitAsync(cancellationToken);
-            return await PostOnceAsync(message, session, modern, cancellationToken);
-        }
-
-        if (session.Id is not null && refusal.SaysSessionIsGone && !message.Is("initialize"u8) && await ReinitializeAsync(session, cancellationToken))
-        {
-            return await PostOnceAsync(message, Current, modern, cancellationToken);
-        }
-
-        return refusal;
+        var timeout = TimeoutFor(message);
+        return !modern && TakeWhole() is { } session && Prepared(message, session) is { } prepared
+            && http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken)
+                ? FinishAsync(message, session, answering, timeout, cancellationToken)
+                : PostAsync(message, modern, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -95,12 +76,78 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         }
     }
 
+    /// <summary>Sends a message in the way that knows all that can happen.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, bool modern, CancellationToken cancellationToken)
     {
-        var timeout = message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
+        if (modern && message.Is("tools/call"u8) && RequestMetadata.NameOf(message) is { } tool && tools.Find(tool) is null)
+        {
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
+        }
+
+        var session = modern ? Current : await RestoredAsync(cancellationToken);
+        var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
+        return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern, cancellationToken);
+    }
+
+    /// <summary>Reads the answer to a message that went the short way.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> FinishAsync(JsonRpcMessage message, Session session, ValueTask<PlainAnswer> answering, TimeSpan timeout, CancellationToken cancellationToken)
+    {
+        PlainAnswer answer;
+        try
+        {
+            answer = await answering;
+        }
+        catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, cancellationToken))
+        {
+            throw http.Explained(e, timeout);
+        }
+
+        using (answer)
+        {
+            if (answer.Response is null)
+            {
+                Accepted?.Invoke();
+                await DeliverAnswerAsync(message, answer.Body, cancellationToken);
+                return null;
+            }
+        }
+
+        var refusal = await PostOnceAsync(message, session, modern: false, cancellationToken, answer.Response);
+        return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern: false, cancellationToken);
+    }
+
+    /// <summary>Sends a message again where the reason for its refusal can be seen to.</summary>
+    /// <returns>Null when it was accepted then; otherwise the refusal.</returns>
+    private async ValueTask<HttpRefusal?> AfterRefusalAsync(HttpRefusal refusal, JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken)
+    {
+        if (modern && refusal.IsHeaderMismatch && message.Is("tools/call"u8))
+        {
+            // The tool's schema may have changed since it was listed (MCP 2026-07-28, "Client Behavior").
+            await ListToolsAsync(message).WaitAsync(cancellationToken);
+            return await PostOnceAsync(message, session, modern, cancellationToken);
+        }
+
+        if (session.Id is not null && refusal.SaysSessionIsGone && !message.Is("initialize"u8) && await ReinitializeAsync(session, cancellationToken))
+        {
+            return await PostOnceAsync(message, Current, modern, cancellationToken);
+        }
+
+        return refusal;
+    }
+
+    /// <summary>Sends a message once.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="session">The session that it belongs to.</param>
+    /// <param name="modern">Whether it is of the modern era.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <param name="first">The response, where the message was sent already.</param>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<HttpRefusal?> PostOnceAsync(JsonRpcMessage message, Session session, bool modern, CancellationToken cancellationToken, HttpResponseMessage? first = null)
+    {
         using var response = await http.SendAsync(
-            HttpMethod.Post, http.Options.Url, message.Utf8, timeout, RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken);
+            HttpMethod.Post, http.Options.Url, message.Utf8, TimeoutFor(message), RequestOccasions.Of(message), headers => SetHeaders(headers, message, session, modern), cancellationToken, first);
         if (!response.IsSuccessStatusCode)
         {
             var (body, text) = await http.ReadRefusalAsync(response, cancellationToken);
@@ -122,6 +169,52 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         return null;
     }
 
+    private TimeSpan TimeoutFor(in JsonRpcMessage message) => message.Kind == JsonRpcMessageKind.Request ? http.Options.HeadersTimeout : UpstreamHttpClient.ControlTimeout;
+
+    /// <summary>What all messages of a legacy session have in common on their way; null for those that have something of their own.</summary>
+    private PreparedRequest? Prepared(in JsonRpcMessage message, Session session)
+    {
+        if (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8))
+        {
+            return null;
+        }
+
+        if (!session.IsPrepared)
+        {
+            Prepare(message, session);
+        }
+
+        return session.Prepared;
+    }
+
+    private void Prepare(JsonRpcMessage any, Session session)
+    {
+        session.Prepared = http.Prepare(headers => SetHeaders(headers, any, session, modern: false));
+        session.IsPrepared = true;
+    }
+
+    /// <summary>Hands on the answer to a message of a legacy session that came whole.</summary>
+    private ValueTask DeliverAnswerAsync(in JsonRpcMessage message, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        if (message.Kind != JsonRpcMessageKind.Request)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        return !JsonRpcMessage.IsBatch(body.Span) && JsonRpcMessage.TryParse(body, out var answer, out _) && answer.Kind == JsonRpcMessageKind.Response && answer.Id == message.Id
+            ? receiver.ReceiveAsync(answer, message.Id, cancellationToken)
+            : DeliverOddAnswerAsync(new(message, modern: false, sessionId: null), body, cancellationToken);
+    }
+
+    private async ValueTask DeliverOddAnswerAsync(Exchange exchange, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    {
+        await DeliverAsync(exchange, body, cancellationToken);
+        if (!exchange.Answered)
+        {
+            await AnswerAsync(exchange.Request.Id, NoResponse, cancellationToken);
+        }
+    }
+
     private async Task ReadAnswerAsync(JsonRpcMessage request, HttpResponseMessage response, bool modern, CancellationToken cancellationToken)
     {
         var exchange = new Exchange(request, modern, request.Is("initialize"u8) ? Header(response, McpHeaders.SessionId) : null);
@@ -138,7 +231,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         {
             using var body = await http.ReadBodyAsync(response, cancellationToken);
             await DeliverAsync(exchange, body.Memory, cancellationToken);
-            problem = "the server's answer has no response to the request";
+            problem = NoResponse;
         }
 
         if (!exchange.Answered)
@@ -331,6 +424,15 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// </summary>
     private Task ListToolsAsync(JsonRpcMessage call) =>
         tools.ListOnceAsync(call.Detach(), page => AskAsync(page, Current, modern: true, _closing.Token));
+
+    /// <summary>The session, unless it is being opened again.</summary>
+    private Session? TakeWhole()
+    {
+        lock (_gate)
+        {
+            return _reinitializing is null ? _session : null;
+        }
+    }
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>
     private ValueTask<Session> RestoredAsync(CancellationToken cancellationToken)
@@ -593,6 +695,11 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>What the server gave a legacy session at its start.</summary>
     private sealed record Session(string? Id, string? ProtocolVersion)
     {
+        /// <summary>What its messages have in common on their way, once <see cref="IsPrepared"/>; null where they are better made one by one.</summary>
+        public PreparedRequest? Prepared { get; set; }
+
+        public volatile bool IsPrepared;
+
         public bool Equals(Session? other) => ReferenceEquals(this, other);
 
         public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
 namespace McpProxy.Transports.Http.Plain;
@@ -8,13 +7,16 @@ namespace McpProxy.Transports.Http.Plain;
 /// One connection to a server, which carries one exchange at a time (RFC 9112). It has a buffer only while something is expected of
 /// it, and none while an open stream is silent.
 /// </summary>
-internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) : IDisposable
+internal sealed class PlainConnection : IDisposable
 {
     private const int BufferSize = 4096;
 
     /// <summary>Up to here the body goes out together with the head, copied; what is longer is sent from where it is.</summary>
     private const int MaxCopied = 16 * 1024;
 
+    private readonly Stream _stream;
+    private readonly PlainPool _pool;
+    private readonly ResponseClock _clock;
     private byte[] _buffer = [];
     private int _start;
     private int _end;
@@ -24,8 +26,19 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
     private bool _isReusable;
     private int _disposed;
 
+    /// <param name="stream">The connection.</param>
+    /// <param name="pool">Where it goes when it is idle.</param>
+    /// <param name="time">The clock of timeouts.</param>
+    public PlainConnection(Stream stream, PlainPool pool, TimeProvider time)
+    {
+        _stream = stream;
+        _pool = pool;
+        _clock = new(time, Dispose);
+        Made = time.GetTimestamp();
+    }
+
     /// <summary>When it was made.</summary>
-    public long Made => now;
+    public long Made { get; }
 
     /// <summary>Since when it has been idle.</summary>
     public long IdleSince { get; set; }
@@ -47,22 +60,101 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         _isReceiving = true;
 #pragma warning disable CA2012 // Awaited once, by the exchange that this begins.
-        _first = socket.ReceiveAsync(_buffer.AsMemory(), SocketFlags.None, cancellationToken);
+        _first = _stream.ReadAsync(_buffer, cancellationToken);
 #pragma warning restore CA2012
         return !_first.IsCompleted;
     }
 
     /// <summary>Sends a request and reads the head of its response; <see cref="TryBegin"/> comes first.</summary>
     /// <exception cref="HttpRequestException">There is no valid response; the connection is closed.</exception>
+    public ValueTask<PlainAnswer> ExchangeAsync(HttpRequestMessage request, PlainTarget target, ReadOnlyMemory<byte> body, CancellationToken cancellationToken) =>
+        ExchangeAsync(request, target, null, body, cancellationToken);
+
+    /// <summary>Sends a request that was prepared, and reads its answer, or the head of one that is out of the ordinary; <see cref="TryBegin"/> comes first.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="body">Its body.</param>
+    /// <param name="limit">How long the response may take to begin.</param>
+    /// <param name="cancellationToken">Closes the connection.</param>
+    /// <exception cref="HttpRequestException">There is no valid response; the connection is closed.</exception>
+    /// <exception cref="TimeoutException">The response did not begin in time; the connection is closed.</exception>
+    public ValueTask<PlainAnswer> ExchangeAsync(PreparedRequest request, ReadOnlyMemory<byte> body, TimeSpan limit, CancellationToken cancellationToken)
+    {
+        _clock.Start(limit);
+        return ExchangeAsync(null, null, request, body, cancellationToken);
+    }
+
+    /// <summary>Takes bytes that were received.</summary>
+    public int Take(Span<byte> destination)
+    {
+        var count = Math.Min(destination.Length, _end - _start);
+        _buffer.AsSpan(_start, count).CopyTo(destination);
+        Skip(count);
+        return count;
+    }
+
+    /// <summary>Passes over bytes that were received.</summary>
+    public void Skip(int count) => _start += count;
+
+    /// <summary>Receives into a buffer of the caller's. Nothing is <see cref="Buffered"/> then.</summary>
+    /// <returns>Zero at the end of the stream.</returns>
+    /// <exception cref="IOException">The connection broke.</exception>
+    public ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    {
+        GiveBuffer();
+        return _stream.ReadAsync(destination, cancellationToken);
+    }
+
+    /// <summary>Receives more to be <see cref="Buffered"/>. As long as nothing comes there is no buffer.</summary>
+    /// <exception cref="HttpIOException">The stream is over.</exception>
+    /// <exception cref="IOException">The connection broke.</exception>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    public async ValueTask RefillAsync(CancellationToken cancellationToken)
+    {
+        GiveBuffer();
+        _ = await _stream.ReadAsync(Memory<byte>.Empty, cancellationToken);
+        await FillAsync(cancellationToken);
+    }
+
+    /// <summary>Says that the response is over: the connection is kept where it can be.</summary>
+    public void Finish()
+    {
+        if (!_isReusable || _start != _end || !_sending.IsCompletedSuccessfully)
+        {
+            Dispose();
+            return;
+        }
+
+        GiveBuffer();
+        _pool.Return(this);
+    }
+
+    /// <summary>Closes the connection. What is under way on it ends with an error.</summary>
+    public void Dispose()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _stream.Dispose();
+            _clock.Dispose();
+            if (!_isReceiving)
+            {
+                GiveBuffer();
+            }
+        }
+    }
+
+    /// <summary>Sends a request, made of one message or prepared.</summary>
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<HttpResponseMessage> ExchangeAsync(HttpRequestMessage request, PlainTarget target, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
+    private async ValueTask<PlainAnswer> ExchangeAsync(
+        HttpRequestMessage? request, PlainTarget? target, PreparedRequest? prepared, ReadOnlyMemory<byte> body, CancellationToken cancellationToken)
     {
         using var stopSending = body.Length > MaxCopied ? CancellationTokenSource.CreateLinkedTokenSource(cancellationToken) : null;
         try
         {
             // Not awaited: a server may answer before it has read all, and may not read on until its answer is read.
             var copied = body.Length <= MaxCopied ? body.Length : 0;
-            var head = RequestHead.Write(request, target, request.Content is null ? null : body.Length, copied);
+            var head = prepared is not null
+                ? RequestHead.Write(prepared, body.Length, copied)
+                : RequestHead.Write(request!, target!, request!.Content is null ? null : body.Length, copied);
             head.Append(body.Span[..copied]);
             _isReusable = !head.AsksForClose;
             _sending = SendAsync(head, body[copied..], stopSending?.Token ?? cancellationToken).AsTask();
@@ -85,8 +177,13 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
                     await FillAsync(cancellationToken);
                 }
 
-                if (ResponseHead.Status(Buffered) is var status && status >= 200)
+                if (ResponseHead.StatusOf(Buffered) is var status && status >= 200)
                 {
+                    if (!_clock.Stop())
+                    {
+                        throw new TimeoutException();
+                    }
+
                     if (!_sending.IsCompleted)
                     {
                         // Nobody waits for the rest; and its bytes are the caller's again when the response is.
@@ -94,7 +191,7 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
                         await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                     }
 
-                    return Read(length, request);
+                    return Read(ResponseHead.Read(Buffered[..length], isHead: request?.Method == HttpMethod.Head), request);
                 }
 
                 if (status == 101)
@@ -114,7 +211,12 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         catch (Exception e)
         {
             await AbortAsync();
-            if (e is SocketException or ObjectDisposedException or HttpIOException)
+            if (!_clock.Stop())
+            {
+                throw new TimeoutException();
+            }
+
+            if (e is IOException or ObjectDisposedException)
             {
                 throw new HttpRequestException((e as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", e);
             }
@@ -123,91 +225,34 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         }
     }
 
-    /// <summary>Takes bytes that were received.</summary>
-    public int Take(Span<byte> destination)
+    private PlainAnswer Read(in ResponseHead head, HttpRequestMessage? request)
     {
-        var count = Math.Min(destination.Length, _end - _start);
-        _buffer.AsSpan(_start, count).CopyTo(destination);
-        Skip(count);
-        return count;
-    }
-
-    /// <summary>Passes over bytes that were received.</summary>
-    public void Skip(int count) => _start += count;
-
-    /// <summary>Receives into a buffer of the caller's. Nothing is <see cref="Buffered"/> then.</summary>
-    /// <returns>Zero at the end of the stream.</returns>
-    /// <exception cref="SocketException">The connection broke.</exception>
-    public ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
-    {
-        GiveBuffer();
-        return socket.ReceiveAsync(destination, SocketFlags.None, cancellationToken);
-    }
-
-    /// <summary>Receives more to be <see cref="Buffered"/>. As long as nothing comes there is no buffer.</summary>
-    /// <exception cref="HttpIOException">The stream is over.</exception>
-    /// <exception cref="SocketException">The connection broke.</exception>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    public async ValueTask RefillAsync(CancellationToken cancellationToken)
-    {
-        GiveBuffer();
-        await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None, cancellationToken);
-        await FillAsync(cancellationToken);
-    }
-
-    /// <summary>Says that the response is over: the connection is kept where it can be.</summary>
-    public void Finish()
-    {
-        if (!_isReusable || _start != _end || !_sending.IsCompletedSuccessfully)
+        var bytes = _buffer.AsSpan(_start, head.HeadLength);
+        Skip(head.HeadLength);
+        _isReusable &= head.KeepsAlive && _sending.IsCompletedSuccessfully;
+        IdleLimit = head.IdleLimit;
+        if (request is null && head.IsPlainJson && head.Length == Buffered.Length)
         {
-            Dispose();
-            return;
+            var answer = new PlainAnswer(_buffer, _start.._end);
+            _buffer = [];
+            _start = _end = 0;
+            Finish();
+            return answer;
         }
 
-        GiveBuffer();
-        pool.Return(this);
-    }
-
-    /// <summary>Closes the connection. What is under way on it ends with an error.</summary>
-    public void Dispose()
-    {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0)
-        {
-            socket.Dispose();
-            if (!_isReceiving)
-            {
-                GiveBuffer();
-            }
-        }
-    }
-
-    private HttpResponseMessage Read(int length, HttpRequestMessage request)
-    {
-        var content = new ResponseContent();
+        var content = new ResponseContent { KnownLength = head.Length };
         var response = new HttpResponseMessage { RequestMessage = request, Content = content };
-        try
+        head.CopyTo(bytes, response);
+        if (head.Framing == BodyFraming.None)
         {
-            var head = ResponseHead.Read(_buffer.AsSpan(_start, length), request, response);
-            Skip(length);
-            _isReusable &= head.KeepsAlive && _sending.IsCompletedSuccessfully;
-            IdleLimit = head.IdleLimit;
-            content.KnownLength = head.Length;
-            if (head.Framing == BodyFraming.None)
-            {
-                Finish();
-            }
-            else
-            {
-                content.Body = new(this, head.Framing, head.Length);
-            }
+            Finish();
+        }
+        else
+        {
+            content.Body = new(this, head.Framing, head.Length);
+        }
 
-            return response;
-        }
-        catch
-        {
-            response.Dispose();
-            throw;
-        }
+        return new(response);
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
@@ -215,22 +260,16 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
     {
         try
         {
-            await SendAsync(head.Buffer.AsMemory(0, head.Length), cancellationToken);
+            await _stream.WriteAsync(head.Buffer.AsMemory(0, head.Length), cancellationToken);
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(head.Buffer);
         }
 
-        await SendAsync(rest, cancellationToken);
-    }
-
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
-    {
-        while (bytes.Length > 0)
+        if (rest.Length > 0)
         {
-            bytes = bytes[await socket.SendAsync(bytes, SocketFlags.None, cancellationToken)..];
+            await _stream.WriteAsync(rest, cancellationToken);
         }
     }
 
@@ -248,7 +287,7 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
         _isReceiving = true;
         try
         {
-            Received(await socket.ReceiveAsync(_buffer.AsMemory(_end), SocketFlags.None, cancellationToken));
+            Received(await _stream.ReadAsync(_buffer.AsMemory(_end), cancellationToken));
         }
         finally
         {
@@ -304,7 +343,7 @@ internal sealed class PlainConnection(Socket socket, PlainPool pool, long now) :
             {
                 await _first;
             }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
+            catch (Exception e) when (e is IOException or ObjectDisposedException or OperationCanceledException)
             {
                 // That was the point: only now is nobody writing into the buffer.
             }

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http.Plain;
 
@@ -9,10 +10,33 @@ namespace McpProxy.Transports.Http.Plain;
 /// </summary>
 /// <param name="connectTimeout">How long one attempt to connect may take.</param>
 /// <param name="time">The clock of timeouts.</param>
-internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider time) : HttpMessageHandler
+/// <param name="loop">Waits for the connections; null leaves that to the runtime.</param>
+internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider time, EventLoop? loop = null) : HttpMessageHandler
 {
     private readonly ConcurrentDictionary<(string Host, int Port), PlainPool> _pools = new();
     private volatile Known? _last;
+
+    /// <summary>Makes a request of which all is known but the body; null where it cannot be sent on a connection that others use after it.</summary>
+    /// <exception cref="HttpRequestException">A header has a character that cannot be sent.</exception>
+    public PreparedRequest? Prepare(HttpRequestMessage request)
+    {
+        var (target, pool) = Find(request.RequestUri!);
+        return RequestHead.Common(request, target) is { } head ? new(pool, head) : null;
+    }
+
+    /// <summary>Sends a request that was prepared, where a connection is free for it.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="body">Its body.</param>
+    /// <param name="limit">How long the response may take to begin.</param>
+    /// <param name="answering">The answer.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <returns>False when there is no such connection: it has to be sent in the general way.</returns>
+    public static bool TryPost(PreparedRequest request, ReadOnlyMemory<byte> body, TimeSpan limit, out ValueTask<PlainAnswer> answering, CancellationToken cancellationToken)
+    {
+        var connection = Reusable(request.Pool, cancellationToken);
+        answering = connection?.ExchangeAsync(request, body, limit, cancellationToken) ?? default;
+        return connection is not null;
+    }
 
     protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
@@ -35,7 +59,7 @@ internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider tim
 
             try
             {
-                return await connection.ExchangeAsync(request, target, body, cancellationToken);
+                return (await connection.ExchangeAsync(request, target, body, cancellationToken)).Response!;
             }
             catch (HttpRequestException) when (isReused && request.Content is null && !connection.HasReceived && !cancellationToken.IsCancellationRequested)
             {
@@ -91,7 +115,10 @@ internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider tim
         using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, timeout.Token);
         try
         {
-            return new(await TcpConnector.ConnectAsync(target.EndPoint, either.Token), pool, time.GetTimestamp());
+            var stream = loop is not null && OperatingSystem.IsLinux()
+                ? await TcpConnector.ConnectAsync(target.EndPoint, loop, either.Token)
+                : await TcpConnector.ConnectAsync(target.EndPoint, either.Token);
+            return new(stream, pool, time);
         }
         catch (SocketException e)
         {

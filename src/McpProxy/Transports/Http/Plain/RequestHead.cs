@@ -45,6 +45,37 @@ internal struct RequestHead
         }
     }
 
+    /// <summary>Writes the head of a request that was prepared.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="bodyLength">How long the body is.</param>
+    /// <param name="spare">How much more is to fit into the buffer.</param>
+    public static RequestHead Write(PreparedRequest request, int bodyLength, int spare)
+    {
+        var head = new RequestHead(spare);
+        head.Append(request.Head.Span);
+        head.AppendLength(bodyLength);
+        head.Append("\r\n"u8);
+        head.Reserve(spare);
+        return head;
+    }
+
+    /// <summary>What the heads of requests that differ in nothing but the body have in common: all but the body's length.</summary>
+    /// <returns>Null where they ask for the connection to be closed.</returns>
+    /// <exception cref="HttpRequestException">A header has a character that cannot be sent.</exception>
+    public static byte[]? Common(HttpRequestMessage request, PlainTarget target)
+    {
+        var head = new RequestHead(0);
+        try
+        {
+            head.WriteFields(request, target);
+            return head.AsksForClose ? null : head._buffer.AsSpan(0, head._length).ToArray();
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(head._buffer);
+        }
+    }
+
     /// <summary>Adds the beginning of the body behind the head.</summary>
     public void Append(ReadOnlySpan<byte> bytes)
     {
@@ -54,6 +85,28 @@ internal struct RequestHead
     }
 
     private void Write(HttpRequestMessage request, PlainTarget target, int? bodyLength)
+    {
+        WriteFields(request, target);
+
+        // A method that is defined to have a body says so when there is none (RFC 9110, section 8.6).
+        if (bodyLength is not null || request.Method == HttpMethod.Post || request.Method == HttpMethod.Put || request.Method == HttpMethod.Patch)
+        {
+            AppendLength(bodyLength ?? 0);
+        }
+
+        Append("\r\n"u8);
+    }
+
+    private void AppendLength(int length)
+    {
+        Append("Content-Length: "u8);
+        Reserve(10);
+        Utf8Formatter.TryFormat(length, _buffer.AsSpan(_length), out var digits);
+        _length += digits;
+        Append("\r\n"u8);
+    }
+
+    private void WriteFields(HttpRequestMessage request, PlainTarget target)
     {
         Append(request.Method.Method);
         Append(" "u8);
@@ -83,18 +136,6 @@ internal struct RequestHead
                 }
             }
         }
-
-        // A method that is defined to have a body says so when there is none (RFC 9110, section 8.6).
-        if (bodyLength is not null || request.Method == HttpMethod.Post || request.Method == HttpMethod.Put || request.Method == HttpMethod.Patch)
-        {
-            Append("Content-Length: "u8);
-            Reserve(10);
-            Utf8Formatter.TryFormat(bodyLength ?? 0, _buffer.AsSpan(_length), out var digits);
-            _length += digits;
-            Append("\r\n"u8);
-        }
-
-        Append("\r\n"u8);
     }
 
     private void Append(string name, string value)

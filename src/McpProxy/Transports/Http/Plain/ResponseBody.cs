@@ -79,9 +79,10 @@ internal sealed class ResponseBody(PlainConnection connection, BodyFraming frami
         {
             _isOver = true;
             connection.Dispose();
-            if (e is SocketException or ObjectDisposedException)
+            if (e is ObjectDisposedException || e.InnerException is SocketException)
             {
-                throw new IOException(e.Message, e);
+                // What the system said, without how it was said here.
+                throw new IOException((e.InnerException ?? e).Message, e);
             }
 
             throw;

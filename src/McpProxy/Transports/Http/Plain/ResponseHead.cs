@@ -23,6 +23,17 @@ internal struct ResponseHead
     private bool _isOldVersion;
     private bool _saysClose;
     private bool _saysKeepAlive;
+    private bool _isJson;
+    private bool _setsCookies;
+
+    /// <summary>How long the head itself is, in bytes.</summary>
+    public int HeadLength { get; private set; }
+
+    /// <summary>The status.</summary>
+    public int Status { get; private set; }
+
+    /// <summary>Whether this is success with JSON of known length, and nobody needs more of the head than that.</summary>
+    public readonly bool IsPlainJson => Status == 200 && _isJson && !_setsCookies && Framing == BodyFraming.Length;
 
     /// <summary>How the body ends.</summary>
     public BodyFraming Framing { get; private set; }
@@ -76,27 +87,42 @@ internal struct ResponseHead
 
     /// <summary>The status of a whole head.</summary>
     /// <exception cref="HttpRequestException">It has none.</exception>
-    public static int Status(ReadOnlySpan<byte> head) =>
+    public static int StatusOf(ReadOnlySpan<byte> head) =>
         head.Length > 12 && char.IsAsciiDigit((char)head[7]) && head[8] == ' ' && head[12] is (byte)' ' or (byte)'\r' or (byte)'\n'
         && Utf8Parser.TryParse(head[9..12], out uint status, out var digits) && digits == 3 && status >= 100
             ? (int)status
             : throw Invalid("its first line has no status");
 
-    /// <summary>Reads a whole head into a response.</summary>
+    /// <summary>Reads a whole head.</summary>
+    /// <param name="head">The head, with the empty line behind it.</param>
+    /// <param name="isHead">Whether it answers a HEAD request.</param>
     /// <exception cref="HttpRequestException">It breaks the rules.</exception>
-    public static ResponseHead Read(ReadOnlySpan<byte> head, HttpRequestMessage request, HttpResponseMessage response)
+    public static ResponseHead Read(ReadOnlySpan<byte> head, bool isHead)
     {
-        var read = new ResponseHead();
-        var status = Status(head);
-        read._isOldVersion = head[7] == '0';
-        response.Version = read._isOldVersion ? HttpVersion.Version10 : HttpVersion.Version11;
-        response.StatusCode = (HttpStatusCode)status;
+        var read = new ResponseHead { HeadLength = head.Length, Status = StatusOf(head), _isOldVersion = head[7] == '0' };
         var line = NextLine(ref head);
         if (line.ContainsAny(s_forbidden))
         {
             throw Invalid("its first line has a character that it may not have");
         }
 
+        while ((line = NextLine(ref head)).Length > 0)
+        {
+            read.ReadHeader(line);
+        }
+
+        read.Decide(isHead);
+        return read;
+    }
+
+    /// <summary>Fills in a response, for those who need more of the head.</summary>
+    /// <param name="head">The bytes that this was read from.</param>
+    /// <param name="response">The response, with its content.</param>
+    public readonly void CopyTo(ReadOnlySpan<byte> head, HttpResponseMessage response)
+    {
+        response.Version = _isOldVersion ? HttpVersion.Version10 : HttpVersion.Version11;
+        response.StatusCode = (HttpStatusCode)Status;
+        var line = NextLine(ref head);
         var reason = line.Length > 13 ? line[13..] : default;
         if (!Ascii.Equals(reason, response.ReasonPhrase))
         {
@@ -105,11 +131,14 @@ internal struct ResponseHead
 
         while ((line = NextLine(ref head)).Length > 0)
         {
-            read.ReadHeader(line, response);
+            var (name, value) = Split(line);
+            var text = KnownName(line[name]) ?? Encoding.ASCII.GetString(line[name]);
+            var known = KnownValue(line[value]) ?? Encoding.Latin1.GetString(line[value]);
+            if (!response.Headers.TryAddWithoutValidation(text, known))
+            {
+                response.Content.Headers.TryAddWithoutValidation(text, known);
+            }
         }
-
-        read.Decide(status, request.Method == HttpMethod.Head);
-        return read;
     }
 
     private static ReadOnlySpan<byte> NextLine(ref ReadOnlySpan<byte> head)
@@ -120,7 +149,15 @@ internal struct ResponseHead
         return line is [.., (byte)'\r'] ? line[..^1] : line;
     }
 
-    private void ReadHeader(ReadOnlySpan<byte> line, HttpResponseMessage response)
+    private static (Range Name, Range Value) Split(ReadOnlySpan<byte> line)
+    {
+        var colon = line.IndexOf((byte)':');
+        var value = line[(colon + 1)..];
+        var start = line.Length - value.TrimStart(" \t"u8).Length;
+        return (..colon, start..(start + value.Trim(" \t"u8).Length));
+    }
+
+    private void ReadHeader(ReadOnlySpan<byte> line)
     {
         if (line[0] is (byte)' ' or (byte)'\t')
         {
@@ -133,18 +170,21 @@ internal struct ResponseHead
             throw Invalid("a header has no name, or one with a character that no name may have");
         }
 
-        var name = line[..colon];
-        var value = line[(colon + 1)..].Trim(" \t"u8);
+        var (nameRange, valueRange) = Split(line);
+        var name = line[nameRange];
+        var value = line[valueRange];
         if (value.ContainsAny(s_forbidden))
         {
             throw Invalid($"the header {Encoding.ASCII.GetString(name)} has a character that no header may have");
         }
 
-        var text = KnownName(name) ?? Encoding.ASCII.GetString(name);
-        switch (text)
+        switch (KnownName(name))
         {
             case "Content-Length":
                 ReadLength(value);
+                break;
+            case "Content-Type":
+                _isJson = Ascii.EqualsIgnoreCase(value, "application/json"u8) || (value.Length > 16 && value[16] == ';' && Ascii.EqualsIgnoreCase(value[..16], "application/json"u8));
                 break;
             case "Transfer-Encoding":
                 _isChunked = !_isChunked && Ascii.EqualsIgnoreCase(value, "chunked"u8) ? true : throw Invalid("its transfer encoding is not chunked, or that twice");
@@ -155,12 +195,9 @@ internal struct ResponseHead
             case "Keep-Alive":
                 ReadKeepAlive(value);
                 break;
-        }
-
-        var known = KnownValue(value) ?? Encoding.Latin1.GetString(value);
-        if (!response.Headers.TryAddWithoutValidation(text, known))
-        {
-            response.Content.Headers.TryAddWithoutValidation(text, known);
+            case "Set-Cookie":
+                _setsCookies = true;
+                break;
         }
     }
 
@@ -202,7 +239,7 @@ internal struct ResponseHead
         }
     }
 
-    private void Decide(int status, bool isHead)
+    private void Decide(bool isHead)
     {
         if (_isChunked && (Length >= 0 || _isOldVersion))
         {
@@ -211,7 +248,7 @@ internal struct ResponseHead
             _saysClose = true;
         }
 
-        Framing = isHead || status is 204 or 304 || (Length == 0 && !_isChunked) ? BodyFraming.None
+        Framing = isHead || Status is 204 or 304 || (Length == 0 && !_isChunked) ? BodyFraming.None
             : _isChunked ? BodyFraming.Chunked
             : Length > 0 ? BodyFraming.Length
             : BodyFraming.UntilClose;
@@ -223,6 +260,7 @@ internal struct ResponseHead
         6 when Ascii.EqualsIgnoreCase(name, "server"u8) => "Server",
         10 when Ascii.EqualsIgnoreCase(name, "connection"u8) => "Connection",
         10 when Ascii.EqualsIgnoreCase(name, "keep-alive"u8) => "Keep-Alive",
+        10 when Ascii.EqualsIgnoreCase(name, "set-cookie"u8) => "Set-Cookie",
         12 when Ascii.EqualsIgnoreCase(name, "content-type"u8) => "Content-Type",
         13 when Ascii.EqualsIgnoreCase(name, "cache-control"u8) => "Cache-Control",
         14 when Ascii.EqualsIgnoreCase(name, "content-length"u8) => "Content-Length",
