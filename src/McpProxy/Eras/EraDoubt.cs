@@ -82,7 +82,7 @@ internal sealed partial class EraDoubt(IUpstream upstream, EraFacts facts, TimeP
             var speaksLegacy = facts.SpeaksLegacy;
             var (verdict, answer) = await AskAsync(EraProbe.Question);
             if (verdict is not (ProbeVerdict.Modern or ProbeVerdict.Legacy)
-                || (verdict == ProbeVerdict.Legacy && answer.ErrorCode() == JsonRpcErrorCode.UpstreamUnavailable && !await TakesInitializeAsync()))
+                || (verdict == ProbeVerdict.Legacy && facts.IsModern && answer.ErrorCode() == JsonRpcErrorCode.UpstreamUnavailable && !await TakesInitializeAsync()))
             {
                 // Gone, or going, or nobody is signed in: that says nothing.
                 return;

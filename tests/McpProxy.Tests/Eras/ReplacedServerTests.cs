@@ -17,6 +17,7 @@ public sealed class ReplacedServerTests : IAsyncLifetime
     private readonly List<string> _calls = [];
     private readonly List<string> _refusals = [];
     private volatile bool _isModern;
+    private volatile bool _isGoing;
     private string _level = "";
     private EraBridge _bridge = null!;
 
@@ -113,6 +114,20 @@ public sealed class ReplacedServerTests : IAsyncLifetime
         _calls.Count.ShouldBe(1);
     }
 
+    /// <summary>Requests to a server that is just going away break, that of what it speaks as well.</summary>
+    [Fact]
+    public async Task Server_that_goes_and_comes_back_is_what_it_was()
+    {
+        _isModern = true;
+        (await AskOnceAsync()).ShouldContain("result");
+        _isGoing = true;
+        (await AskOnceAsync()).ShouldContain("reset by peer");
+        _isGoing = false;
+        (await AskOnceAsync()).ShouldContain("result");
+        _calls.Count.ShouldBe(2);
+        _refusals.ShouldBeEmpty();
+    }
+
     [Fact]
     public async Task Error_that_has_other_reasons_costs_one_question_in_a_while()
     {
@@ -168,6 +183,11 @@ public sealed class ReplacedServerTests : IAsyncLifetime
         }
 
         var id = message.Id;
+        if (_isGoing)
+        {
+            return $$$"""{"jsonrpc":"2.0","id":{{{id}}},"error":{"code":-32000,"message":"Connection reset by peer"} }""";
+        }
+
         if (message.IsModern() != _isModern)
         {
             _refusals.Add(System.Text.Encoding.UTF8.GetString(message.Method));
