@@ -36,6 +36,16 @@ internal sealed class DescriptorStream : Stream
     {
     }
 
+    /// <summary>Puts a socket on a loop that has no <see cref="Socket"/> around it.</summary>
+    /// <param name="loop">The loop.</param>
+    /// <param name="handle">The socket, which this stream closes.</param>
+    /// <param name="isSocket">Whether it is one, and no pipe in non-blocking mode.</param>
+    /// <exception cref="IOException">It is of a kind that cannot be waited for, such as a file.</exception>
+    public DescriptorStream(EventLoop loop, SafeHandle handle, bool isSocket)
+        : this(loop, handle, (int)handle.DangerousGetHandle(), isSocket)
+    {
+    }
+
     private DescriptorStream(EventLoop loop, IDisposable owner, int descriptor, bool isSocket)
     {
         _loop = loop;
@@ -87,6 +97,10 @@ internal sealed class DescriptorStream : Stream
     /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
         buffer.Length == 0 ? ValueTask.CompletedTask : _writing.StartAsync(buffer, cancellationToken);
+
+    /// <summary>Waits until there is something to read, or the end: so that no buffer need be held meanwhile.</summary>
+    /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>
+    public ValueTask WaitToReadAsync(CancellationToken cancellationToken) => _reading.WaitAsync(cancellationToken);
 
     /// <summary>Waits until something could be written, which for a socket that connects means that this is decided.</summary>
     /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>
