@@ -19,7 +19,7 @@ internal sealed class RequestGuard(McpEndpointOptions options)
         }
 
         var origin = context.Request.Headers.Origin.ToString();
-        return origin.Length == 0 || IsAllowedOrigin(origin) ? null : $"the Origin \"{origin}\" is not allowed: add --allow-origin {origin} if it is meant";
+        return context.Request.Headers.Origin.Count == 0 || IsAllowedOrigin(origin) ? null : $"the Origin \"{origin}\" is not allowed: add --allow-origin {origin} if it is meant";
     }
 
     private bool IsAllowedHost(string host, IPAddress? connectedTo) =>

@@ -68,6 +68,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         }
 
         builder.Services.AddRoutingCore();
+        builder.Services.AddKnownServices();
         var app = builder.Build();
         var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge, IsBehindFrontDoor = true, ContinuesInline = loops is not null };
         var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);

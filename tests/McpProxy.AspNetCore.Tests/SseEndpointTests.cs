@@ -64,6 +64,23 @@ public sealed class SseEndpointTests
     }
 
     [Fact]
+    public async Task A_message_on_its_way_to_a_session_that_ends_is_told_so()
+    {
+        await using var server = await TestServer.StartAsync(_upstream);
+        Task<HttpResponseMessage> posted;
+        await using (var events = (await server.Client.GetEventsAsync("/sse")).EventsAsync().GetAsyncEnumerator(TestContext.Current.CancellationToken))
+        {
+            var endpoint = (await events.NextAsync()).Data;
+            var peer = await _upstream.NextAsync();
+            peer.Readable = new TaskCompletionSource().Task;
+            posted = server.Client.PostAsync(endpoint, Http.Initialize);
+            await peer.BeingSentAsync();
+        }
+
+        (await posted).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+    }
+
+    [Fact]
     public async Task The_session_ends_with_its_stream()
     {
         await using var server = await TestServer.StartAsync(_upstream);

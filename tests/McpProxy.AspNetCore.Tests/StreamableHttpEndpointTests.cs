@@ -1,4 +1,5 @@
 using System.Net;
+using McpProxy.Eras;
 using McpProxy.Tests;
 using McpProxy.Transports;
 using Shouldly;
@@ -25,6 +26,47 @@ public sealed class StreamableHttpEndpointTests
         var after = await server.Client.PostAsync("/mcp", """{"jsonrpc":"2.0","id":5,"method":"ping"}""", session);
         after.StatusCode.ShouldBe(HttpStatusCode.NotFound);
         (await after.TextAsync()).ShouldContain("\"id\":5");
+    }
+
+    [Fact]
+    public async Task A_request_with_the_id_that_initialize_had_may_fail_and_the_session_goes_on()
+    {
+        await using var server = await TestServer.StartAsync(_upstream);
+        var (session, peer) = await OpenAsync(server);
+        var failing = server.Client.PostAsync("/mcp", """{"jsonrpc":"2.0","id":"init","method":"tools/call"}""", session);
+        await peer.NextAsync();
+        await peer.SayAsync("""{"jsonrpc":"2.0","id":"init","error":{"code":-32602,"message":"no"}}""");
+        (await (await failing).TextAsync()).ShouldContain("-32602");
+
+        (await server.Client.PostAsync("/mcp", Http.Initialized, session)).StatusCode.ShouldBe(HttpStatusCode.Accepted);
+        server.SessionCount.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_message_on_its_way_to_a_session_that_ends_is_told_so()
+    {
+        await using var server = await TestServer.StartAsync(_upstream);
+        var (session, peer) = await OpenAsync(server);
+        peer.Readable = new TaskCompletionSource().Task;
+        var posted = server.Client.PostAsync("/mcp", Http.Initialized, session);
+        await peer.BeingSentAsync();
+        using var delete = new HttpRequestMessage(HttpMethod.Delete, "/mcp");
+        delete.Headers.Add("Mcp-Session-Id", session);
+        await server.Client.SendAsync(delete, TestContext.Current.CancellationToken);
+
+        var answer = await posted;
+        answer.StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        (await answer.TextAsync()).ShouldContain("Session not found");
+    }
+
+    [Fact]
+    public async Task Where_only_the_modern_era_is_offered_there_is_nothing_to_get_or_to_delete()
+    {
+        await using var server = await TestServer.StartAsync(_upstream, new() { Bridge = new() { Downstream = EraChoice.Modern } });
+        (await server.Client.GetEventsAsync("/mcp", "some")).StatusCode.ShouldBe(HttpStatusCode.MethodNotAllowed);
+        var answer = await server.Client.DeleteAsync(new Uri("/mcp", UriKind.Relative), TestContext.Current.CancellationToken);
+        answer.StatusCode.ShouldBe(HttpStatusCode.MethodNotAllowed);
+        answer.Content.Headers.Allow.ShouldBe(["POST"]);
     }
 
     [Theory]

@@ -14,6 +14,8 @@ internal sealed class FakePeer : IConnection
     private readonly TaskCompletionSource<IMessageReceiver> _receiver = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Channel<(string Json, JsonRpcId Related)> _sent = Channel.CreateUnbounded<(string, JsonRpcId)>();
 
+    private readonly Channel<bool> _unread = Channel.CreateUnbounded<bool>();
+
     public bool HasRequestStreams { get; init; }
 
     /// <summary>Completes when it is known to be gone; never, unless the test says so.</summary>
@@ -44,7 +46,12 @@ internal sealed class FakePeer : IConnection
             return false;
         }
 
-        await Readable;
+        if (!Readable.IsCompleted)
+        {
+            _unread.Writer.TryWrite(true);
+        }
+
+        await Readable.WaitAsync(cancellationToken);
         _sent.Writer.TryWrite((Encoding.UTF8.GetString(message.Utf8.Span), related.Detach()));
         if (Answer?.Invoke(message) is { } answer)
         {
@@ -86,6 +93,13 @@ internal sealed class FakePeer : IConnection
     }
 
     public async Task<string> NextJsonAsync() => (await NextAsync()).Json;
+
+    /// <summary>Waits until somebody waits for it to read.</summary>
+    public async Task BeingSentAsync()
+    {
+        using var timeout = new CancellationTokenSource(s_timeout);
+        await _unread.Reader.ReadAsync(timeout.Token);
+    }
 
     /// <summary>Whether there is nothing that it was sent and the test has not read.</summary>
     public bool HasNothingMore => !_sent.Reader.TryPeek(out _);

@@ -28,6 +28,15 @@ internal sealed class ManualTime : TimeProvider
         return timer;
     }
 
+    /// <summary>Whether somebody waits until just then.</summary>
+    public bool IsAwaitedIn(TimeSpan time)
+    {
+        lock (_gate)
+        {
+            return _timers.Exists(timer => timer.Due == _now + time.Ticks);
+        }
+    }
+
     /// <summary>Lets time pass, in steps small enough for every timer to fire in its turn.</summary>
     public void Advance(TimeSpan by)
     {

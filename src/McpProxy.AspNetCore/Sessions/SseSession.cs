@@ -58,11 +58,21 @@ internal sealed class SseSession : IConnection
     }
 
     /// <summary>Takes a message that was posted to the session.</summary>
-    public async Task DeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
+    /// <returns>False when the session ends meanwhile.</returns>
+    public async Task<bool> TryDeliverAsync(IReadOnlyList<JsonRpcMessage> messages)
     {
-        foreach (var message in messages)
+        try
         {
-            await _receiver!.ReceiveAsync(message, default, _cancellation);
+            foreach (var message in messages)
+            {
+                await _receiver!.ReceiveAsync(message, default, _cancellation);
+            }
+
+            return true;
+        }
+        catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
+        {
+            return false;
         }
     }
 

@@ -53,7 +53,7 @@ internal sealed partial class SseTransport(Serving serving)
         }
         else if (!_sessions.TryGetValue(id, out var session) || session.Principal != Principal.Of(context))
         {
-            await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
+            await RefuseUnknownAsync(context);
         }
         else
         {
@@ -68,11 +68,19 @@ internal sealed partial class SseTransport(Serving serving)
                 return;
             }
 
-            await session.DeliverAsync(messages);
+            if (!await session.TryDeliverAsync(messages))
+            {
+                await RefuseUnknownAsync(context);
+                return;
+            }
+
             context.Response.StatusCode = StatusCodes.Status202Accepted;
             await context.Response.WriteAsync("Accepted", context.RequestAborted);
         }
     }
+
+    private static Task RefuseUnknownAsync(HttpContext context) =>
+        HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, "Session not found: its event stream has ended");
 
     private static string Query(HttpContext context, string first, string second) =>
         context.Request.Query[first] is { Count: > 0 } value ? value.ToString() : context.Request.Query[second].ToString();

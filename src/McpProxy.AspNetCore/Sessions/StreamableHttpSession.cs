@@ -11,6 +11,8 @@ namespace McpProxy.AspNetCore.Sessions;
 internal sealed class StreamableHttpSession : IConnection
 {
     /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
+    private const string HasEnded = "Session not found: it has ended; initialize again";
+
     private static readonly TimeSpan s_unheardTimeout = TimeSpan.FromSeconds(15);
 
     private readonly Serving _serving;
@@ -145,8 +147,15 @@ internal sealed class StreamableHttpSession : IConnection
                 _lastActivity = _time.GetTimestamp();
             }
 
-            await DeliverAsync(messages);
-            context.Response.StatusCode = StatusCodes.Status202Accepted;
+            if (await TryDeliverAsync(messages))
+            {
+                context.Response.StatusCode = StatusCodes.Status202Accepted;
+            }
+            else
+            {
+                await HttpReply.ErrorAsync(context, 404, default, JsonRpcErrorCode.SessionNotFound, HasEnded);
+            }
+
             return;
         }
 
@@ -176,7 +185,11 @@ internal sealed class StreamableHttpSession : IConnection
             await stream.AttachAsync(response);
             using (Opened(response))
             {
-                await DeliverAsync(messages);
+                if (!await TryDeliverAsync(messages))
+                {
+                    await AbandonAsync(requests);
+                }
+
                 messages.Dispose();
                 await response.Completed;
             }
@@ -261,6 +274,8 @@ internal sealed class StreamableHttpSession : IConnection
         var isInitialize = message.Id == _initializeId;
         if (isInitialize)
         {
+            // Clients may use the id again.
+            _initializeId = default;
             _initializeFailed = message.IsError;
             _protocolVersion = JsonMembers.AsString(JsonMembers.Find(message.Result, "protocolVersion"u8));
         }
@@ -284,6 +299,29 @@ internal sealed class StreamableHttpSession : IConnection
             {
                 _unheard.Add((message.Id.Detach(), stream, _time.GetTimestamp()));
             }
+        }
+    }
+
+    /// <summary>Hands on what was posted; false when the session ends meanwhile.</summary>
+    private async Task<bool> TryDeliverAsync(PostedMessages messages)
+    {
+        try
+        {
+            await DeliverAsync(messages);
+            return true;
+        }
+        catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>Answers requests that came too late for the session's end to answer them.</summary>
+    private async Task AbandonAsync(List<JsonRpcId> requests)
+    {
+        foreach (var id in requests)
+        {
+            await AnswerAsync(JsonRpcWriter.Error(id, JsonRpcErrorCode.SessionNotFound, HasEnded));
         }
     }
 

@@ -3,6 +3,7 @@ using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Stateless;
 using McpProxy.AspNetCore.Upstreams;
+using McpProxy.Eras;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
 using McpProxy.Transports.StreamableHttp;
@@ -17,6 +18,7 @@ internal sealed partial class StreamableHttpTransport
     private readonly Serving _serving;
     private readonly StatelessRequests _stateless;
     private readonly SessionlessRequests? _sessionless;
+    private readonly bool _hasSessions;
     private readonly ConcurrentDictionary<string, StreamableHttpSession> _sessions = new(StringComparer.Ordinal);
 
     public StreamableHttpTransport(Serving serving)
@@ -24,6 +26,7 @@ internal sealed partial class StreamableHttpTransport
         _serving = serving;
         _stateless = new(serving);
         _sessionless = serving.Options.SessionMode == SessionMode.Stateless ? new(serving) : null;
+        _hasSessions = _sessionless is null && serving.Options.Bridge is not { Downstream: EraChoice.Modern };
         serving.Ticked += Tick;
     }
 
@@ -31,9 +34,9 @@ internal sealed partial class StreamableHttpTransport
     public Task HandleAsync(HttpContext context) => context.Request.Method switch
     {
         "POST" => PostAsync(context),
-        "GET" when _sessionless is null => GetAsync(context),
-        "DELETE" when _sessionless is null => DeleteAsync(context),
-        _ => HttpReply.NotAllowedAsync(context, _sessionless is null ? "GET, POST, DELETE" : "POST"),
+        "GET" when _hasSessions => GetAsync(context),
+        "DELETE" when _hasSessions => DeleteAsync(context),
+        _ => HttpReply.NotAllowedAsync(context, _hasSessions ? "GET, POST, DELETE" : "POST"),
     };
 
     private async Task PostAsync(HttpContext context)

@@ -19,6 +19,7 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
     private readonly LegacySessionPool _sessions;
     private readonly SharedUpstream? _shared;
     private readonly HandedOver _firstShared;
+    private readonly ServerStarts _starts;
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
     private Task<ProbeOutcome>? _probing;
@@ -42,7 +43,8 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
         _context = new(upstream, options, facts, new(upstream, facts, time, logger), time, logger);
         _sessions = new(_context);
         _context.Doubt.Replaced = _sessions.Retire;
-        _firstShared = new(new ProbedUpstream(_context));
+        _starts = new(upstream.Name, time, logger);
+        _firstShared = new(new ProbedUpstream(_context, _starts));
         _shared = !upstream.StartsServer ? null : new SharedUpstream(_firstShared, logger);
     }
 
@@ -125,11 +127,13 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
             return new(_context.Facts.IsModern ? ProbeVerdict.Modern : ProbeVerdict.Legacy);
         }
 
+        await _starts.PauseAsync(_closing.Token);
         var connection = new OpenConnection(_upstream.Connect());
         try
         {
             var outcome = await new ChildSearch(_context, _sessions).AskAsync(connection, EraProbe.Question, next: null, first, principal, _closing.Token);
             LogProbed(_context.Logger, Name, outcome.Verdict);
+            _ = NoteEndAsync(connection);
             switch (outcome.Verdict)
             {
                 case ProbeVerdict.Modern:
@@ -151,6 +155,8 @@ public sealed partial class EraBridge : IPrincipalUpstream, IAsyncDisposable
             throw;
         }
     }
+
+    private async Task NoteEndAsync(OpenConnection connection) => _starts.Ended(await connection.Ended);
 
     [LoggerMessage(Level = LogLevel.Debug, Message = "{Name} was asked which era it speaks: {Verdict}")]
     private static partial void LogProbed(ILogger logger, string name, ProbeVerdict verdict);

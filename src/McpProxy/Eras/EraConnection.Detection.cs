@@ -20,7 +20,10 @@ internal sealed partial class EraConnection
         {
             // It may have taken initialize for its era, and keep to it.
             await ReplaceOwnAsync();
-            outcome = await ProbeAsync(EraProbe.Question, s_patience);
+            if (refusal is not null || outcome.Verdict != ProbeVerdict.Silent)
+            {
+                outcome = await ProbeAsync(EraProbe.Question, s_patience);
+            }
         }
 
         if (outcome.Verdict == ProbeVerdict.Modern)

@@ -80,10 +80,11 @@ internal sealed partial class EraDoubt(IUpstream upstream, EraFacts facts, TimeP
         try
         {
             var speaksLegacy = facts.SpeaksLegacy;
-            var verdict = (await AskAsync(EraProbe.Question)).Verdict;
-            if (verdict is not (ProbeVerdict.Modern or ProbeVerdict.Legacy))
+            var (verdict, answer) = await AskAsync(EraProbe.Question);
+            if (verdict is not (ProbeVerdict.Modern or ProbeVerdict.Legacy)
+                || (verdict == ProbeVerdict.Legacy && answer.ErrorCode() == JsonRpcErrorCode.UpstreamUnavailable && !await TakesInitializeAsync()))
             {
-                // Gone, or nobody is signed in: that says nothing.
+                // Gone, or going, or nobody is signed in: that says nothing.
                 return;
             }
 
@@ -96,8 +97,7 @@ internal sealed partial class EraDoubt(IUpstream upstream, EraFacts facts, TimeP
             if (isModern && speaksLegacy)
             {
                 // It may speak both.
-                speaksLegacy = await AskAsync(LegacyRequest.Initialize(JsonRpcId.FromNumber(0), default, "{}"u8.ToArray())) is { Verdict: not (ProbeVerdict.Silent or ProbeVerdict.Ended), Answer: var answer }
-                    && !answer.IsError && !Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(answer.Result, "protocolVersion"u8)));
+                speaksLegacy = await TakesInitializeAsync();
             }
 
             if (facts.Correct(isModern, isModern ? speaksLegacy : true))
@@ -111,6 +111,10 @@ internal sealed partial class EraDoubt(IUpstream upstream, EraFacts facts, TimeP
             LogDefect(logger, e, upstream.Name);
         }
     }
+
+    private async Task<bool> TakesInitializeAsync() =>
+        await AskAsync(LegacyRequest.Initialize(JsonRpcId.FromNumber(0), default, "{}"u8.ToArray())) is { Verdict: not (ProbeVerdict.Silent or ProbeVerdict.Ended), Answer: var answer }
+        && !answer.IsError && !Revision.IsModern(JsonMembers.AsString(JsonMembers.Find(answer.Result, "protocolVersion"u8)));
 
     private async Task<ProbeOutcome> AskAsync(JsonRpcMessage question)
     {

@@ -19,7 +19,7 @@ public sealed class PageTests
     {
         await using var server = await GuardedServer.StartAsync(s_keys);
 
-        foreach (var (header, value) in new[] { ("Host", "rebound.test"), ("Host", "127.0.0.1.rebound.test"), ("Origin", "https://rebound.test"), ("Origin", "null") })
+        foreach (var (header, value) in new[] { ("Host", "rebound.test"), ("Host", "127.0.0.1.rebound.test"), ("Origin", "https://rebound.test"), ("Origin", "null"), ("Origin", "") })
         {
             var answer = await SendAsync(server, "GET", path, (header, value));
 

@@ -220,6 +220,28 @@ public sealed class DetectionTests : BridgeTest
     }
 
     [Fact]
+    public async Task Modern_child_that_has_fallen_silent_is_waited_for_once()
+    {
+        OnMessage = Modern;
+        var first = Connect();
+        await first.SayAsync(Wire.Initialize);
+        await first.NextAsync();
+        await Upstream.NextAsync();
+
+        OnMessage = _ => null;
+        var second = Connect();
+        var silent = await Upstream.NextAsync();
+        await second.SayAsync(Wire.Initialize);
+        (await silent.NextJsonAsync()).ShouldContain("server/discover");
+        Time.Advance(TimeSpan.FromSeconds(30));
+        var another = await Upstream.NextAsync();
+        (await another.NextJsonAsync()).ShouldBe(Wire.Initialize, "it may be a legacy one by now");
+        await another.SayAsync(Wire.Result(0, Wire.InitializeResult));
+
+        (await second.NextAsync()).ShouldBe(Wire.Result(0, Wire.InitializeResult));
+    }
+
+    [Fact]
     public async Task Sessions_of_modern_clients_share_one_modern_child()
     {
         OnMessage = Modern;

@@ -49,6 +49,20 @@ public sealed class LegacyClientTests : BridgeTest
         call["params"]!["_meta"]!["progressToken"]!.GetValue<string>().ShouldBe("p");
     }
 
+    [Theory]
+    [InlineData("[1]")]
+    [InlineData("\"x\"")]
+    [InlineData("5")]
+    public async Task Params_that_the_protocol_does_not_know_are_refused_here(string parameters)
+    {
+        var (client, server) = await OpenAsync();
+        await client.SayAsync($$"""{"jsonrpc":"2.0","id":7,"method":"tools/list","params":{{parameters}}}""");
+        (await client.NextObjectAsync())["error"]!["code"]!.GetValue<int>().ShouldBe(-32602);
+
+        await client.SayAsync("""{"jsonrpc":"2.0","id":8,"method":"tools/list","params":null}""");
+        (await NextAsync(server))["params"]!["_meta"]!["io.modelcontextprotocol/protocolVersion"]!.GetValue<string>().ShouldBe("2026-07-28");
+    }
+
     [Fact]
     public async Task Questions_are_asked_at_once_on_the_stream_of_the_call_and_it_is_made_again_with_the_answers()
     {

@@ -43,6 +43,7 @@ public sealed class ShortWayTests : IAsyncDisposable
                 (Ok($"data: {answer}\n\n", Events), answer),
                 (Ok("{\"jsonrpc\":\"2.0\",\"id\":8,\"result\":{}}", Json), "{\"jsonrpc\":\"2.0\",\"id\":8,\"result\":{}}|" + refused + "the server's answer has no response to the request\"}}"),
                 (Ok("nonsense", Json), refused + "the server's answer has no response to the request\"}}"),
+                ($"HTTP/1.1 500 Oops\r\n{Json}Content-Length: 4\r\n\r\noops", refused + "the server answered HTTP 500 Oops: oops\"}}"),
                 ("HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n", refused + "the server answered HTTP 202, which no request may be answered with\"}}"),
             ];
             TheoryData<bool, string, string> data = [];
@@ -178,8 +179,8 @@ public sealed class ShortWayTests : IAsyncDisposable
             _time.Advance(TimeSpan.FromSeconds(2));
             (await _client.NextAsync()).ShouldContain("did not begin to answer within 60 s");
             (await AskAsync(connection, id + 1)).ShouldBe(Answer(id + 1));
-            _time.Advance(TimeSpan.FromSeconds(30));
             (await AskAsync(connection, id + 10)).ShouldBe(Answer(id + 10));
+            _time.Advance(TimeSpan.FromSeconds(30));
         }
     }
 

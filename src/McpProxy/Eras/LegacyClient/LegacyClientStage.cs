@@ -285,6 +285,12 @@ internal sealed partial class LegacyClientStage : IConnection, IMessageReceiver
             return true;
         }
 
+        if (!ModernRequest.CanCarry(request))
+        {
+            await ToClientAsync(JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.InvalidParams, "Invalid params: \"params\" must be an object"), request.Id);
+            return true;
+        }
+
         var call = new CallOfClient(request.Detach(), _logLevel);
         lock (_gate)
         {

@@ -21,14 +21,15 @@ internal sealed record ModernRequest(string Version, ReadOnlyMemory<byte> Client
             capabilities.Span is [(byte)'{', ..] ? capabilities.ToArray() : "{}"u8.ToArray());
     }
 
+    /// <summary>Whether a client's request has room for what is said anew: its params are an object, or none.</summary>
+    public static bool CanCarry(in JsonRpcMessage request) => request.Params.Span is [] or [(byte)'{', ..] || request.Params.Span.SequenceEqual("null"u8);
+
     /// <summary>A client's request as the server takes it.</summary>
     /// <param name="request">The request.</param>
     /// <param name="logLevel">JSON text of the level that the client has set; empty for none.</param>
     /// <param name="id">The id to send it by; none to keep the client's.</param>
     public JsonRpcMessage From(in JsonRpcMessage request, ReadOnlyMemory<byte> logLevel, JsonRpcId id = default) =>
-        request.Params.Span is [] or [(byte)'{', ..] ? MessageEdit.WithParams(request, Params(request.Params, logLevel).ToUtf8(), id)
-        : id.IsNone ? request
-        : JsonSplice.WithId(request, id);
+        MessageEdit.WithParams(request, Params(request.Params, logLevel).ToUtf8(), id);
 
     /// <summary>The same request once more, with the answers that the server has asked for (MCP 2026-07-28, "Multi Round-Trip Requests").</summary>
     /// <param name="request">The client's request.</param>

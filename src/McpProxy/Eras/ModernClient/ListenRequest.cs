@@ -37,6 +37,14 @@ internal sealed class ListenRequest
         }
     }
 
+    /// <summary>Whether a request says what it wants to listen to.</summary>
+    public static bool IsValid(in JsonRpcMessage request)
+    {
+        var wanted = JsonMembers.Find(request.Params, "notifications"u8);
+        var uris = JsonMembers.Find(wanted, "resourceSubscriptions"u8);
+        return wanted.Span is [(byte)'{', ..] && uris.Span is [] or [(byte)'[', ..];
+    }
+
     /// <summary>The resources to watch, which the server may turn out not to let be watched.</summary>
     public HashSet<string> Uris { get; } = new(StringComparer.Ordinal);
 

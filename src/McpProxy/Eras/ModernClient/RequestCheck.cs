@@ -34,6 +34,11 @@ internal static class RequestCheck
             return Invalid(request, "Invalid params: \"io.modelcontextprotocol/logLevel\" must be debug, info, notice, warning, error, critical, alert or emergency");
         }
 
+        if (request.Is("subscriptions/listen"u8) && !ListenRequest.IsValid(request))
+        {
+            return Invalid(request, "Invalid params: \"notifications\" must be an object, and its \"resourceSubscriptions\" a list of strings");
+        }
+
         return request.Is("initialize"u8) || request.Is("ping"u8) || request.Is("logging/setLevel"u8) || request.Is("resources/subscribe"u8) || request.Is("resources/unsubscribe"u8)
             ? JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.MethodNotFound, "Method not found: this protocol version has no such method")
             : null;

@@ -27,6 +27,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
     private readonly HashSet<Exchange> _running = [];
+    private readonly Stack<CancellationTokenSource> _sources = [];
     private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
     private TaskCompletionSource? _drained;
@@ -58,7 +59,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             await _notifications.WaitAsync(cancellationToken);
         }
 
-        var exchange = new Exchange(message, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
+        var exchange = new Exchange(message, _sources, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
         Task earlier;
         lock (_gate)
         {
@@ -467,15 +468,24 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : IDisposable
     {
-        private readonly CancellationTokenSource _source = new();
+        private readonly Stack<CancellationTokenSource> _sources;
+        private readonly CancellationTokenSource _source;
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
+        private int _isDecided;
 
         /// <param name="message">The message, which is copied.</param>
+        /// <param name="sources">Where sources of cancellation come from that were not used, and go to.</param>
         /// <param name="isPooled">Whether nobody reads the bytes when the exchange is over. HTTP/2 does, where an answer comes before all was sent.</param>
-        public Exchange(in JsonRpcMessage message, bool isPooled)
+        public Exchange(in JsonRpcMessage message, Stack<CancellationTokenSource> sources, bool isPooled)
         {
             _isPooled = isPooled;
+            _sources = sources;
+            lock (sources)
+            {
+                _source = sources.TryPop(out var unused) ? unused : new();
+            }
+
             _buffer = isPooled ? ArrayPool<byte>.Shared.Rent(message.Utf8.Length) : new byte[message.Utf8.Length];
             Message = message.DetachInto(_buffer);
             IsModern = Message.IsModern();
@@ -490,6 +500,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public void Cancel()
         {
+            if (Interlocked.Exchange(ref _isDecided, 1) != 0)
+            {
+                return;
+            }
+
             try
             {
                 _source.Cancel();
@@ -502,7 +517,19 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public void Dispose()
         {
-            _source.Dispose();
+            // One that is being cancelled is nobody else's; the others are as good as new.
+            if (Interlocked.Exchange(ref _isDecided, 1) == 0 && _isPooled && _source.TryReset())
+            {
+                lock (_sources)
+                {
+                    _sources.Push(_source);
+                }
+            }
+            else
+            {
+                _source.Dispose();
+            }
+
             if (_isPooled)
             {
                 ArrayPool<byte>.Shared.Return(_buffer);

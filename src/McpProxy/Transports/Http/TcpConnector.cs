@@ -9,6 +9,9 @@ namespace McpProxy.Transports.Http;
 /// <summary>Connects over TCP with keep-alive: a peer that vanished without a word is noticed although streams have no read timeout.</summary>
 internal static class TcpConnector
 {
+    private static readonly TimeSpan s_keepAliveAfter = TimeSpan.FromSeconds(45);
+    private static readonly TimeSpan s_keepAliveInterval = TimeSpan.FromSeconds(15);
+
     /// <summary>Connects; where a name has several addresses, to the first that answers.</summary>
     /// <exception cref="SocketException">Nobody answers, or there is no such name.</exception>
     public static async ValueTask<Stream> ConnectAsync(EndPoint endPoint, CancellationToken cancellationToken)
@@ -57,19 +60,18 @@ internal static class TcpConnector
     [SupportedOSPlatform("linux")]
     private static async ValueTask<Stream> ConnectAsync(IPEndPoint address, EventLoop loop, CancellationToken cancellationToken)
     {
-        var socket = NewSocket(address);
+        var handle = Libc.NewTcpSocket(address.AddressFamily == AddressFamily.InterNetworkV6, s_keepAliveAfter, s_keepAliveInterval);
         DescriptorStream? stream = null;
         try
         {
-            SetOptions(socket);
-            var isConnected = BeginConnect(socket, address);
-            stream = new(loop, socket);
+            var isConnected = BeginConnect((int)handle.DangerousGetHandle(), address);
+            stream = new(loop, handle, isSocket: true);
             if (!isConnected)
             {
                 await stream.WaitToWriteAsync(cancellationToken);
-                if (socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error) is int error and not 0)
+                if (Libc.ErrorOf(stream.Descriptor) is not 0 and var error)
                 {
-                    throw new SocketException(error);
+                    throw Libc.SocketFailure(error);
                 }
             }
 
@@ -77,22 +79,24 @@ internal static class TcpConnector
         }
         catch
         {
-            stream?.Dispose();
-            socket.Dispose();
+            if (stream is not null)
+            {
+                await stream.DisposeAsync();
+            }
+
+            handle.Dispose();
             throw;
         }
     }
 
     /// <returns>Whether the connection is there already.</returns>
     [SupportedOSPlatform("linux")]
-    private static unsafe bool BeginConnect(Socket socket, IPEndPoint address)
+    private static unsafe bool BeginConnect(int socket, IPEndPoint address)
     {
-        var descriptor = (int)socket.SafeHandle.DangerousGetHandle();
         var bytes = address.Serialize();
-        Libc.SetNonBlocking(descriptor);
         fixed (byte* start = bytes.Buffer.Span)
         {
-            if (Libc.Connect(descriptor, start, (uint)bytes.Size) == 0)
+            if (Libc.Connect(socket, start, (uint)bytes.Size) == 0)
             {
                 return true;
             }
@@ -108,7 +112,7 @@ internal static class TcpConnector
     {
         socket.NoDelay = true;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 45);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, (int)s_keepAliveAfter.TotalSeconds);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, (int)s_keepAliveInterval.TotalSeconds);
     }
 }

@@ -32,7 +32,17 @@ internal sealed class DescriptorStream : Stream
     /// <param name="pipe">The pipe, which this stream closes. It must be in non-blocking mode.</param>
     /// <exception cref="IOException">It is of a kind that cannot be waited for, such as a file.</exception>
     public DescriptorStream(EventLoop loop, SafeHandle pipe)
-        : this(loop, pipe, (int)pipe.DangerousGetHandle(), isSocket: false)
+        : this(loop, pipe, isSocket: false)
+    {
+    }
+
+    /// <summary>Puts either on a loop.</summary>
+    /// <param name="loop">The loop.</param>
+    /// <param name="handle">The descriptor, which this stream closes. A pipe must be in non-blocking mode.</param>
+    /// <param name="isSocket">Whether it is a socket.</param>
+    /// <exception cref="IOException">It is of a kind that cannot be waited for, such as a file.</exception>
+    public DescriptorStream(EventLoop loop, SafeHandle handle, bool isSocket)
+        : this(loop, handle, (int)handle.DangerousGetHandle(), isSocket)
     {
     }
 

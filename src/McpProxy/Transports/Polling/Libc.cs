@@ -22,6 +22,7 @@ internal static unsafe partial class Libc
     private const int GetStatusFlags = 3;
     private const int SetStatusFlags = 4;
     private const int NonBlocking = 0x800;
+    private const int SocketLevel = 1;
     private const int OpenCloseOnExec = 0x80000;
     private const int OpenForWriting = 1;
 
@@ -53,8 +54,66 @@ internal static unsafe partial class Libc
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags, int mode);
 
+    /// <summary>
+    /// Makes a socket for a TCP connection, non-blocking and with what such a connection is to have. Not the runtime's: its sockets bring
+    /// threads along that wait for them.
+    /// </summary>
+    /// <exception cref="SocketException">There can be none.</exception>
+    public static SafeFileHandle NewTcpSocket(bool isIPv6, TimeSpan keepAliveAfter, TimeSpan keepAliveInterval)
+    {
+        const int Stream = 1;
+        const int CloseOnExec = 0x80000;
+        const int Tcp = 6;
+        const int NoDelay = 1;
+        const int KeepAlive = 9;
+        const int KeepAliveTime = 4;
+        const int KeepAliveInterval = 5;
+        var socket = Socket(isIPv6 ? 10 : 2, Stream | CloseOnExec | NonBlocking, Tcp);
+        if (socket < 0)
+        {
+            throw SocketFailure(Marshal.GetLastPInvokeError());
+        }
+
+        var handle = new SafeFileHandle(socket, ownsHandle: true);
+        ReadOnlySpan<(int Level, int Name, int Value)> options =
+        [
+            (Tcp, NoDelay, 1), (SocketLevel, KeepAlive, 1), (Tcp, KeepAliveTime, (int)keepAliveAfter.TotalSeconds), (Tcp, KeepAliveInterval, (int)keepAliveInterval.TotalSeconds),
+        ];
+        foreach (var (level, name, value) in options)
+        {
+            var setting = value;
+            if (SetSocketOption(socket, level, name, &setting, sizeof(int)) != 0)
+            {
+                var error = Marshal.GetLastPInvokeError();
+                handle.Dispose();
+                throw SocketFailure(error);
+            }
+        }
+
+        return handle;
+    }
+
+    /// <summary>What became of a connection that was begun.</summary>
+    /// <returns>The system's number of the error, or zero.</returns>
+    public static int ErrorOf(int socket)
+    {
+        const int Error = 4;
+        var error = 0;
+        uint length = sizeof(int);
+        return GetSocketOption(socket, SocketLevel, Error, &error, &length) == 0 ? error : Marshal.GetLastPInvokeError();
+    }
+
     [LibraryImport("libc", EntryPoint = "connect", SetLastError = true)]
     public static partial int Connect(int socket, byte* address, uint length);
+
+    [LibraryImport("libc", EntryPoint = "socket", SetLastError = true)]
+    private static partial int Socket(int family, int type, int protocol);
+
+    [LibraryImport("libc", EntryPoint = "setsockopt", SetLastError = true)]
+    private static partial int SetSocketOption(int socket, int level, int name, int* value, uint length);
+
+    [LibraryImport("libc", EntryPoint = "getsockopt", SetLastError = true)]
+    private static partial int GetSocketOption(int socket, int level, int name, int* value, uint* length);
 
     [LibraryImport("libc", EntryPoint = "close")]
     public static partial int Close(int descriptor);

@@ -1,6 +1,6 @@
-using System.Net.Sockets;
 using System.Runtime.Versioning;
 using McpProxy.Transports.Polling;
+using Microsoft.Win32.SafeHandles;
 
 namespace McpProxy.Transports.Stdio;
 
@@ -22,11 +22,11 @@ internal static class StandardStream
         {
             var path = $"/proc/self/fd/{descriptor}";
             var kind = new FileInfo(path).LinkTarget ?? "";
-            return kind.StartsWith("socket:", StringComparison.Ordinal) ? new(loop, new Socket(new SafeSocketHandle(descriptor, ownsHandle: false)))
+            return kind.StartsWith("socket:", StringComparison.Ordinal) ? new(loop, new SafeFileHandle(descriptor, ownsHandle: false), isSocket: true)
                 : kind.StartsWith("pipe:", StringComparison.Ordinal) ? OpenAnew(path, access, loop)
                 : null;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or SocketException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             // It is used as it is.
             return null;

@@ -21,6 +21,7 @@ internal sealed class StdioWriter : IBatchEnd
     private readonly Lock _gate = new();
     private readonly Stack<WrittenLine> _lines = [];
     private Waiting? _waiting;
+    private Waiting? _spare;
     private TaskCompletionSource? _turn;
     private bool _isTaken;
     private bool _isHeld;
@@ -215,6 +216,7 @@ internal sealed class StdioWriter : IBatchEnd
             }
 
             waiting.Written(await writing);
+            _spare = waiting;
         }
     }
 
@@ -241,7 +243,13 @@ internal sealed class StdioWriter : IBatchEnd
         }
 
         var written = line.BeginAsync(cancellationToken);
-        (_waiting ??= new(canGiveUp: !_isHeld)).Add(message, line);
+        if (_waiting is null)
+        {
+            _waiting = Interlocked.Exchange(ref _spare, null) ?? new();
+            _waiting.Begin(canGiveUp: !_isHeld);
+        }
+
+        _waiting.Add(message, line);
         return written;
     }
 
@@ -306,22 +314,30 @@ internal sealed class StdioWriter : IBatchEnd
     }
 
     /// <summary>Lines that go out together, and those who wait for that.</summary>
-    /// <param name="canGiveUp">Whether they can give up at once; otherwise when the write takes its time.</param>
-    private sealed class Waiting(bool canGiveUp)
+    private sealed class Waiting
     {
         private readonly List<WrittenLine> _lines = [];
-        private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(MaxCopied);
+        private byte[] _buffer = [];
+        private bool _canGiveUp;
 
         public int Length { get; private set; }
 
         public ReadOnlyMemory<byte> Bytes => _buffer.AsMemory(0, Length);
+
+        /// <summary>Begins anew.</summary>
+        /// <param name="canGiveUp">Whether those who wait can give up at once; otherwise when the write takes its time.</param>
+        public void Begin(bool canGiveUp)
+        {
+            _canGiveUp = canGiveUp;
+            _buffer = ArrayPool<byte>.Shared.Rent(MaxCopied);
+        }
 
         public void Add(ReadOnlySpan<byte> message, WrittenLine line)
         {
             Frame(message, _buffer.AsSpan(Length));
             Length += message.Length + 1;
             _lines.Add(line);
-            if (canGiveUp)
+            if (_canGiveUp)
             {
                 line.LetGiveUp();
             }
@@ -329,19 +345,24 @@ internal sealed class StdioWriter : IBatchEnd
 
         public void LetGiveUp()
         {
-            if (!canGiveUp)
+            if (!_canGiveUp)
             {
-                _lines.ForEach(line => line.LetGiveUp());
+                _lines.ForEach(static line => line.LetGiveUp());
             }
         }
 
+        /// <summary>Tells all who wait; from then on nothing waits here.</summary>
         public void Written(bool isWritten)
         {
             ArrayPool<byte>.Shared.Return(_buffer);
+            _buffer = [];
+            Length = 0;
             foreach (var line in _lines)
             {
                 line.Written(isWritten);
             }
+
+            _lines.Clear();
         }
     }
 }

@@ -181,12 +181,16 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
         if (!session.IsPrepared)
         {
-            var any = message;
-            session.Prepared = http.Prepare(headers => SetHeaders(headers, any, session, modern: false));
-            session.IsPrepared = true;
+            Prepare(message, session);
         }
 
         return session.Prepared;
+    }
+
+    private void Prepare(JsonRpcMessage any, Session session)
+    {
+        session.Prepared = http.Prepare(headers => SetHeaders(headers, any, session, modern: false));
+        session.IsPrepared = true;
     }
 
     /// <summary>Hands on the answer to a message of a legacy session that came whole.</summary>

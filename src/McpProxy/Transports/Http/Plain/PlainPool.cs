@@ -41,7 +41,7 @@ internal sealed class PlainPool : IDisposable
                 _idle.RemoveAt(_idle.Count - 1);
             }
 
-            if (!IsExpired(connection))
+            if (!IsExpired(connection, _time.GetTimestamp()))
             {
                 return connection;
             }
@@ -89,16 +89,17 @@ internal sealed class PlainPool : IDisposable
         }
     }
 
-    private bool IsExpired(PlainConnection connection) =>
-        _time.GetElapsedTime(connection.IdleSince) >= (connection.IdleLimit is { } limit && limit < IdleTimeout ? limit : IdleTimeout)
-        || _time.GetElapsedTime(connection.Made) >= Lifetime;
+    private bool IsExpired(PlainConnection connection, long now) =>
+        _time.GetElapsedTime(connection.IdleSince, now) >= (connection.IdleLimit is { } limit && limit < IdleTimeout ? limit : IdleTimeout)
+        || _time.GetElapsedTime(connection.Made, now) >= Lifetime;
 
     private void CloseExpired()
     {
         List<PlainConnection> expired;
+        var now = _time.GetTimestamp();
         lock (_gate)
         {
-            expired = _idle.FindAll(IsExpired);
+            expired = _idle.FindAll(connection => IsExpired(connection, now));
             _idle.RemoveAll(expired.Contains);
             _isTimerSet = _idle.Count > 0 && !_disposed;
             if (_isTimerSet)

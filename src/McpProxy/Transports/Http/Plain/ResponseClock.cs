@@ -19,13 +19,18 @@ internal sealed class ResponseClock(TimeProvider time, Action expired) : IDispos
     /// <summary>A response is waited for from now on.</summary>
     public void Start(TimeSpan limit)
     {
+        if (limit == Timeout.InfiniteTimeSpan)
+        {
+            return;
+        }
+
         var now = time.GetTimestamp();
         lock (_gate)
         {
-            _isWaiting = limit != Timeout.InfiniteTimeSpan;
+            _isWaiting = true;
             _limit = limit;
             _started = now;
-            if (_isWaiting && (_rings is null || limit < _rings))
+            if (_rings is null || limit < _rings)
             {
                 _timer ??= time.CreateTimer(static state => ((ResponseClock)state!).Ring(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
                 SetTimer(limit);
@@ -37,6 +42,11 @@ internal sealed class ResponseClock(TimeProvider time, Action expired) : IDispos
     /// <returns>False when the time was over before.</returns>
     public bool Stop()
     {
+        if (_timer is null)
+        {
+            return true;
+        }
+
         lock (_gate)
         {
             _isWaiting = false;
