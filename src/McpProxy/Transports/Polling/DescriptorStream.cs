@@ -46,16 +46,6 @@ internal sealed class DescriptorStream : Stream
     {
     }
 
-    /// <summary>Puts a socket on a loop that has no <see cref="Socket"/> around it.</summary>
-    /// <param name="loop">The loop.</param>
-    /// <param name="handle">The socket, which this stream closes.</param>
-    /// <param name="isSocket">Whether it is one, and no pipe in non-blocking mode.</param>
-    /// <exception cref="IOException">It is of a kind that cannot be waited for, such as a file.</exception>
-    public DescriptorStream(EventLoop loop, SafeHandle handle, bool isSocket)
-        : this(loop, handle, (int)handle.DangerousGetHandle(), isSocket)
-    {
-    }
-
     private DescriptorStream(EventLoop loop, IDisposable owner, int descriptor, bool isSocket)
     {
         _loop = loop;
