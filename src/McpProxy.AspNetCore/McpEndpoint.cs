@@ -24,7 +24,6 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly RequestGuard _guard;
     private readonly CrossOrigin _crossOrigin;
     private readonly Serving _serving;
-    private readonly StreamableHttpTransport _streamableHttp;
     private readonly SseTransport _sse;
     private readonly UpstreamReadiness _readiness;
     private readonly StdioUpstream? _ofClients;
@@ -43,7 +42,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _guard = new(_options);
         _crossOrigin = new(_options);
         _serving = new(upstream, _options, OnDied, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
-        _streamableHttp = new(_serving);
+        StreamableHttp = Guarded(new StreamableHttpTransport(_serving).HandleAsync);
         _sse = new(_serving);
         _readiness = new(upstream, time ?? TimeProvider.System);
 
@@ -57,6 +56,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     /// <summary>Sessions that exist now.</summary>
     public int SessionCount => _serving.SessionCount;
 
+    /// <summary>What answers requests at the path of Streamable HTTP: for a program that knows the path and need not have it looked up.</summary>
+    internal RequestDelegate StreamableHttp { get; }
+
     /// <summary>Puts the endpoint at its paths.</summary>
     /// <returns>A builder for conventions of the application, such as its own authorisation.</returns>
     public IEndpointConventionBuilder Map(IEndpointRouteBuilder routes)
@@ -64,7 +66,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         var builders = new List<IEndpointConventionBuilder>();
         if (_options.StreamableHttpPath is { } path)
         {
-            builders.Add(routes.Map(path, Guarded(_streamableHttp.HandleAsync)));
+            builders.Add(routes.Map(path, StreamableHttp));
         }
 
         if (_options.SsePath is { } ssePath && _options.SessionMode != SessionMode.Stateless)

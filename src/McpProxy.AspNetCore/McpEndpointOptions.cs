@@ -79,4 +79,9 @@ public sealed record McpEndpointOptions
 
     /// <summary>Whether the program has checked <c>Host</c> and <c>Origin</c> of every request, and dealt with CORS, before the endpoint sees it.</summary>
     internal bool IsBehindFrontDoor { get; set; }
+
+    /// <summary>
+    /// Whether a request goes on where its answer was written, which saves a change of threads: for a program that has nothing in its requests' way that blocks.
+    /// </summary>
+    internal bool ContinuesInline { get; set; }
 }

@@ -2,17 +2,20 @@ using System.Net;
 using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
+using McpProxy.AspNetCore.Connections;
 using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
 using McpProxy.Cli.Memory;
 using McpProxy.Transports;
+using McpProxy.Transports.Polling;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Cli;
@@ -43,13 +46,19 @@ internal sealed partial class HttpHost : IAsyncDisposable
     /// <summary>Starts to serve.</summary>
     /// <exception cref="IOException">The port is in use, or the address is none of this machine.</exception>
     /// <exception cref="UsageException">A certificate cannot be used, or an issuer not be asked.</exception>
-    public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<HttpHost> StartAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, EventLoops? loops, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var addresses = await ResolveAsync(settings.Host, cancellationToken);
         var (authentication, tls) = Access(settings, loggers);
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls));
         builder.Services.Configure<SocketTransportOptions>(sockets => Configure(sockets, settings.Connections));
+        if (OperatingSystem.IsLinux() && loops is not null)
+        {
+            var transport = new LoopTransportOptions { Memory = memory.Create, MaxReadBufferSize = MaxReadBuffer(settings.Connections) };
+            builder.Services.Replace(ServiceDescriptor.Singleton<IConnectionListenerFactory>(new LoopTransport(loops, transport, TimeProvider.System, loggers.CreateLogger("http"))));
+        }
+
 #if NET10_0_OR_GREATER
         builder.Services.AddSingleton<IMemoryPoolFactory<byte>>(memory);
 #endif
@@ -61,7 +70,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         builder.Services.AddRoutingCore();
         builder.Services.AddKnownServices();
         var app = builder.Build();
-        var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge, IsBehindFrontDoor = true };
+        var options = settings.Endpoint with { Gates = authentication is null ? settings.Endpoint.Gates : [.. settings.Endpoint.Gates, authentication], Bridge = settings.Bridge, IsBehindFrontDoor = true, ContinuesInline = loops is not null };
         var endpoint = new McpEndpoint(upstream, options, TimeProvider.System, loggers);
         var operations = new OperationsEndpoint(settings.Operations with { Readiness = endpoint.UnreadinessAsync }, options, TimeProvider.System);
         var host = new HttpHost(app, endpoint, operations, authentication, tls);
@@ -70,6 +79,12 @@ internal sealed partial class HttpHost : IAsyncDisposable
             var accessLog = new AccessLog(loggers.CreateLogger("access"), TimeProvider.System);
             app.Use(next => context => accessLog.InvokeAsync(context, next));
             app.Use(next => new FrontDoor(options, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
+            if (options.StreamableHttpPath is { } path)
+            {
+                // As good as every request is for it; other spellings of it are routed.
+                app.Use(next => context => context.Request.Path.Value == path ? endpoint.StreamableHttp(context) : next(context));
+            }
+
             app.UseRouting();
             endpoint.Map(app);
             operations.Map(app);
@@ -87,13 +102,13 @@ internal sealed partial class HttpHost : IAsyncDisposable
 
     /// <summary>Serves until told to stop; then requests in flight are answered before anything ends.</summary>
     /// <returns>The exit code.</returns>
-    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, ILoggerFactory loggers, StopSignals signals)
+    public static async Task<int> RunAsync(IUpstream upstream, ProxySettings settings, ConnectionMemory memory, EventLoops? loops, ILoggerFactory loggers, StopSignals signals)
     {
         var logger = loggers.CreateLogger("http");
         HttpHost host;
         try
         {
-            host = await StartAsync(upstream, settings, memory, loggers, signals.Stop);
+            host = await StartAsync(upstream, settings, memory, loops, loggers, signals.Stop);
         }
         catch (IOException e)
         {
@@ -162,7 +177,9 @@ internal sealed partial class HttpHost : IAsyncDisposable
     }
 
     /// <summary>What a body's reader has not taken yet stays with who sends it; a header has to fit as a whole.</summary>
-    private static void Configure(SocketTransportOptions sockets, ConnectionLimits limits) => sockets.MaxReadBufferSize = Math.Max(RequestBuffer, limits.MostHeaderSize);
+    private static void Configure(SocketTransportOptions sockets, ConnectionLimits limits) => sockets.MaxReadBufferSize = MaxReadBuffer(limits);
+
+    private static int MaxReadBuffer(ConnectionLimits limits) => Math.Max(RequestBuffer, limits.MostHeaderSize);
 
     private static async Task<IPAddress[]> ResolveAsync(string host, CancellationToken cancellationToken)
     {

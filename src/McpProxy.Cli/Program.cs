@@ -81,7 +81,8 @@ internal static partial class Program
             return await RunHttpUpstreamAsync(line.Verb, http, settings, loggers, signals);
         }
 
-        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers), settings, loop: null, loggers, signals);
+        using var loops = LoopsFor(settings);
+        return await ServeAsync(new StdioUpstream(settings.Stdio!, TimeProvider.System, loggers) { Loops = loops }, settings, loop: null, loops, loggers, signals);
     }
 
     private static async Task<int> RunHttpUpstreamAsync(string? verb, HttpUpstreamOptions http, ProxySettings settings, StderrLoggerProvider loggers, StopSignals signals)
@@ -115,12 +116,21 @@ internal static partial class Program
             {
                 "login" => await SignInCommand.LoginAsync(upstream, http, signals.Stop),
                 "logout" => await SignInCommand.LogoutAsync(upstream, signals.Stop),
-                _ => await ServeAsync(upstream, settings, loop, loggers, signals),
+                _ => await ServeOnLoopsAsync(upstream, settings, loop, loggers, signals),
             };
         }
     }
 
-    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, EventLoop? loop, StderrLoggerProvider loggers, StopSignals signals)
+    private static async Task<int> ServeOnLoopsAsync(IUpstream upstream, ProxySettings settings, EventLoop? loop, StderrLoggerProvider loggers, StopSignals signals)
+    {
+        using var loops = LoopsFor(settings);
+        return await ServeAsync(upstream, settings, loop, loops, loggers, signals);
+    }
+
+    /// <summary>Where many are served, and the system has what it takes.</summary>
+    private static EventLoops? LoopsFor(ProxySettings settings) => settings.Port is not null && OperatingSystem.IsLinux() ? new() : null;
+
+    private static async Task<int> ServeAsync(IUpstream upstream, ProxySettings settings, EventLoop? loop, EventLoops? loops, StderrLoggerProvider loggers, StopSignals signals)
     {
         if (settings.Port is null && !Console.IsInputRedirected)
         {
@@ -137,7 +147,7 @@ internal static partial class Program
         await using var telemetry = OtlpExporter.Start(Environment.GetEnvironmentVariable, TimeProvider.System, loggers);
         if (settings.Port is not null)
         {
-            return await HttpHost.RunAsync(upstream, settings, connections, loggers, signals);
+            return await HttpHost.RunAsync(upstream, settings, connections, loops, loggers, signals);
         }
 
         await using var bridge = settings.Bridge is null ? null : new EraBridge(upstream, settings.Bridge, TimeProvider.System, loggers);

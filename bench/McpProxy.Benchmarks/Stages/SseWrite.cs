@@ -16,7 +16,7 @@ public class SseWrite : StageBenchmark
     {
         _message = SampleMessage.Response(Size);
         _context = new();
-        _stream = new(_context, TimeProvider.System);
+        _stream = new(_context, TimeProvider.System, continuesInline: false);
     }
 
     [Benchmark]
@@ -26,7 +26,7 @@ public class SseWrite : StageBenchmark
     public async Task Json()
     {
         var context = new DefaultHttpContext();
-        await using var stream = new EventStream(context, TimeProvider.System) { AcceptsJson = true };
+        await using var stream = new EventStream(context, TimeProvider.System, continuesInline: false) { AcceptsJson = true };
         await stream.TryAnswerJsonAsync(_message, 200);
     }
 }

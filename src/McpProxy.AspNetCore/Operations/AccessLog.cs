@@ -7,14 +7,10 @@ namespace McpProxy.AspNetCore.Operations;
 /// <summary>One line for each HTTP request, at debug level: nothing of its headers, its query or its body.</summary>
 internal sealed partial class AccessLog(ILogger logger, TimeProvider time)
 {
-    public async Task InvokeAsync(HttpContext context, RequestDelegate next)
-    {
-        if (!logger.IsEnabled(LogLevel.Debug))
-        {
-            await next(context);
-            return;
-        }
+    public Task InvokeAsync(HttpContext context, RequestDelegate next) => logger.IsEnabled(LogLevel.Debug) ? LoggedAsync(context, next) : next(context);
 
+    private async Task LoggedAsync(HttpContext context, RequestDelegate next)
+    {
         var started = time.GetTimestamp();
         var method = context.Request.Method;
 

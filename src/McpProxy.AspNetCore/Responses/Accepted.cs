@@ -9,11 +9,13 @@ namespace McpProxy.AspNetCore.Responses;
 [StructLayout(LayoutKind.Auto)]
 internal readonly record struct Accepted(bool Json, bool Events)
 {
+    private const string Usual = "application/json, text/event-stream";
+
     /// <summary>Reads the <c>Accept</c> header; without one everything is taken.</summary>
     public static Accepted By(HttpRequest request)
     {
         var accept = request.Headers.Accept.ToString();
-        return new(Has(accept, "application/json"), Has(accept, "text/event-stream"));
+        return accept == Usual ? new(Json: true, Events: true) : new(Has(accept, "application/json"), Has(accept, "text/event-stream"));
     }
 
     private static bool Has(string accept, string type) =>

@@ -17,14 +17,19 @@ internal sealed class EventStream : IAsyncDisposable
     private readonly HttpContext _context;
     private readonly TimeProvider _time;
     private readonly SemaphoreSlim _turn = new(1, 1);
-    private readonly TaskCompletionSource _completed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _completed;
     private readonly CancellationTokenRegistration _aborted;
     private long _lastWrite;
     private long _writingSince;
     private volatile bool _started;
+    private bool _isAnswered;
 
-    public EventStream(HttpContext context, TimeProvider time)
+    /// <param name="context">The request.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="continuesInline">Whether the request goes on where its answer was written, and not on another thread: for who knows what else runs there.</param>
+    public EventStream(HttpContext context, TimeProvider time, bool continuesInline)
     {
+        _completed = new(continuesInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
         _context = context;
         _time = time;
         _lastWrite = time.GetTimestamp();
@@ -97,6 +102,7 @@ internal sealed class EventStream : IAsyncDisposable
             }
 
             _started = true;
+            _isAnswered = true;
             Starting?.Invoke(_context.Response);
             HttpReply.StartJson(_context.Response, status, body.Length);
             for (; body.Length > HttpReply.Slice; body = body[HttpReply.Slice..])
@@ -105,8 +111,6 @@ internal sealed class EventStream : IAsyncDisposable
             }
 
             await WriteAsync(_context.Response.BodyWriter, body);
-            _completed.TrySetResult();
-            return true;
         }
         catch (Exception e) when (IsGone(e))
         {
@@ -117,6 +121,10 @@ internal sealed class EventStream : IAsyncDisposable
         {
             _turn.Release();
         }
+
+        // Last: the request may go on right here, and its end takes the turn.
+        _completed.TrySetResult();
+        return true;
     }
 
     /// <summary>Sends an event.</summary>
@@ -200,7 +208,7 @@ internal sealed class EventStream : IAsyncDisposable
         await _turn.WaitAsync();
         try
         {
-            if (_completed.Task.IsCompleted)
+            if (_completed.Task.IsCompleted || _isAnswered)
             {
                 return false;
             }

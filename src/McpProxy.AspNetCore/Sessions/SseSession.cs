@@ -16,9 +16,9 @@ internal sealed class SseSession : IConnection
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
 
-    public SseSession(HttpContext context, string? principal, TimeProvider time)
+    public SseSession(HttpContext context, string? principal, TimeProvider time, bool continuesInline)
     {
-        _stream = new(context, time);
+        _stream = new(context, time, continuesInline);
         Principal = principal;
     }
 

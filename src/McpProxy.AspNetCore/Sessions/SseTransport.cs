@@ -95,7 +95,7 @@ internal sealed partial class SseTransport(Serving serving)
         using var counted = ProxyMeter.Session("sse");
         using var scope = serving.Logger.BeginScope(new LogScope(serving.NextSessionNumber()));
         LogBegan(serving.Logger);
-        await using var session = new SseSession(context, Principal.Of(context), serving.Time);
+        await using var session = new SseSession(context, Principal.Of(context), serving.Time, serving.Options.ContinuesInline);
         _sessions[session.Id] = session;
         serving.OpenStreams.Add(session.Stream);
         try

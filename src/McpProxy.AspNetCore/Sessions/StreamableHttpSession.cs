@@ -356,7 +356,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts) => new(context, _time)
+    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts) => new(context, _time, _serving.Options.ContinuesInline)
     {
         AcceptsJson = accepts.Json,
         AcceptsEvents = accepts.Events,

@@ -38,7 +38,7 @@ internal sealed class SessionlessRequests(Serving serving)
         }
 
         using var scope = serving.Logger.BeginScope(new LogScope(null, requests[0]));
-        var response = new EventStream(context, serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
+        var response = new EventStream(context, serving.Time, serving.Options.ContinuesInline) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
         serving.OpenStreams.Add(response);
         try
         {

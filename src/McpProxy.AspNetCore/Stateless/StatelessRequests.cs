@@ -54,7 +54,7 @@ internal sealed class StatelessRequests(Serving serving)
     private async Task RelayAsync(HttpContext context, JsonRpcMessage message, Accepted accepts, IUpstream upstream, ToolHeaderCatalog tools)
     {
         using var scope = serving.Logger.BeginScope(new LogScope(null, message));
-        var response = new EventStream(context, serving.Time) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
+        var response = new EventStream(context, serving.Time, serving.Options.ContinuesInline) { AcceptsJson = accepts.Json, AcceptsEvents = accepts.Events };
         serving.OpenStreams.Add(response);
         try
         {

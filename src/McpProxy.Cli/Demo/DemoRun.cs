@@ -32,7 +32,7 @@ internal static class DemoRun
         HttpHost host;
         try
         {
-            host = await HttpHost.StartAsync(new DemoUpstream(), settings, new ConnectionMemory(), loggers, cancellationToken);
+            host = await HttpHost.StartAsync(new DemoUpstream(), settings, new ConnectionMemory(), loops: null, loggers, cancellationToken);
         }
         catch (IOException e)
         {

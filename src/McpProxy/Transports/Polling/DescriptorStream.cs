@@ -98,6 +98,10 @@ internal sealed class DescriptorStream : Stream
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
         buffer.Length == 0 ? ValueTask.CompletedTask : _writing.StartAsync(buffer, cancellationToken);
 
+    /// <summary>Waits until there is something to read, or the end: so that no buffer need be held meanwhile.</summary>
+    /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>
+    public ValueTask WaitToReadAsync(CancellationToken cancellationToken) => _reading.WaitAsync(cancellationToken);
+
     /// <summary>Waits until something could be written, which for a socket that connects means that this is decided.</summary>
     /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>
     public ValueTask WaitToWriteAsync(CancellationToken cancellationToken) => _writing.StartAsync(ReadOnlyMemory<byte>.Empty, cancellationToken);

@@ -18,6 +18,7 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
     private CancellationTokenRegistration _cancellation;
     private CancellationToken _token;
     private bool _isReady = true;
+    private bool _isSeen;
     private bool _isOver;
     private bool _isWaiting;
     private bool _isClosed;
@@ -47,7 +48,7 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
     {
         lock (_gate)
         {
-            _isReady = true;
+            _isReady = _isSeen = true;
             _isOver |= isOver;
         }
 
@@ -71,6 +72,14 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
     /// <param name="error">The system's number, or zero.</param>
     /// <returns>The result, or <see cref="NotReady"/>.</returns>
     protected abstract int Try(out bool isDrained, out int error);
+
+    /// <summary>Whether the loop has seen that it is ready, and nobody has acted on that yet.</summary>
+    protected bool TakeSeen()
+    {
+        var isSeen = _isSeen;
+        _isSeen = false;
+        return isSeen;
+    }
 
     /// <summary>Remembers nothing of what was to be done.</summary>
     protected abstract void Clear();

@@ -23,6 +23,20 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
         }
     }
 
+    /// <inheritdoc cref="DescriptorStream.WaitToReadAsync"/>
+    public ValueTask WaitAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var count = Start(static (half, buffer) => ((ReadingHalf)half)._buffer = buffer, Memory<byte>.Empty, cancellationToken, out var token);
+            return count == NotReady ? new(this, token) : ValueTask.CompletedTask;
+        }
+        catch (Exception e)
+        {
+            return ValueTask.FromException(e);
+        }
+    }
+
     /// <inheritdoc/>
     protected override int Try(out bool isDrained, out int error)
     {
@@ -30,7 +44,7 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
         error = 0;
         if (_buffer.Length == 0)
         {
-            if (!Libc.IsReady(Stream.Descriptor, Libc.PollIn))
+            if (!TakeSeen() && !Libc.IsReady(Stream.Descriptor, Libc.PollIn))
             {
                 error = Libc.WouldBlock;
             }
@@ -38,6 +52,7 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
             return 0;
         }
 
+        _ = TakeSeen();
         fixed (byte* start = _buffer.Span)
         {
             var count = Stream.IsSocket

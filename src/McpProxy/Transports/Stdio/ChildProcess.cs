@@ -1,3 +1,5 @@
+using McpProxy.Transports.Polling;
+
 namespace McpProxy.Transports.Stdio;
 
 /// <summary>A started child and everything that it starts in turn.</summary>
@@ -30,14 +32,16 @@ internal abstract class ChildProcess : IAsyncDisposable
     public abstract ValueTask DisposeAsync();
 
     /// <summary>Starts a child in a process group (Windows: a job object) of its own, without a shell.</summary>
+    /// <param name="options">What to start, and how.</param>
+    /// <param name="loops">The loops that its pipes are put on; the runtime's own engine looks after them when null.</param>
     /// <exception cref="ChildStartException">It cannot be started.</exception>
-    public static ChildProcess Start(StdioUpstreamOptions options)
+    public static ChildProcess Start(StdioUpstreamOptions options, EventLoops? loops = null)
     {
         var environment = ChildEnvironment.For(options);
         var file = Find(options, environment);
         return OperatingSystem.IsWindows()
             ? WindowsChildProcess.Start(file, options, environment)
-            : PosixChildProcess.Start(file, options, environment);
+            : PosixChildProcess.Start(file, options, environment, loops);
     }
 
     /// <summary>Why a child cannot be started, as far as that can be told without starting it; null when nothing is known against it.</summary>

@@ -1,6 +1,7 @@
 using System.Text;
 using McpProxy.JsonRpc;
 using McpProxy.Telemetry;
+using McpProxy.Transports.Polling;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Transports.Stdio;
@@ -29,7 +30,7 @@ internal sealed partial class ChildProcessConnection : IConnection
     private volatile bool _isDelivering;
     private int _disposed;
 
-    public ChildProcessConnection(StdioUpstreamOptions options, TimeProvider time, ILoggerFactory loggers)
+    public ChildProcessConnection(StdioUpstreamOptions options, EventLoops? loops, TimeProvider time, ILoggerFactory loggers)
     {
         _options = options;
         _time = time;
@@ -39,7 +40,7 @@ internal sealed partial class ChildProcessConnection : IConnection
         _logErrorLine = line => LogErrorLine(errorLogger, _name, line);
         try
         {
-            _child = ChildProcess.Start(options);
+            _child = ChildProcess.Start(options, loops);
             _writer = new(_child.Input, isBlocking: false);
             _errorDrained = DrainErrorAsync(_child.Error);
             LogStarted(_name, _child.Id);

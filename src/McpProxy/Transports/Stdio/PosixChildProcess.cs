@@ -2,6 +2,7 @@ using System.IO.Pipes;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using System.Text;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Stdio;
 
@@ -54,28 +55,34 @@ internal sealed partial class PosixChildProcess : ChildProcess
         }
     }
 
-    public static PosixChildProcess Start(string file, StdioUpstreamOptions options, IReadOnlyDictionary<string, string> environment)
+    public static PosixChildProcess Start(string file, StdioUpstreamOptions options, IReadOnlyDictionary<string, string> environment, EventLoops? loops = null)
     {
-        var input = NewPipe(PipeDirection.Out, options);
-        var output = NewPipe(PipeDirection.In, options);
-        var error = NewPipe(PipeDirection.In, options);
+        // All three on one loop: a child is not read by two threads at once.
+        var loop = OperatingSystem.IsLinux() ? loops?.Next() : null;
+        List<ChildPipe> pipes = [];
         try
         {
-            var id = Spawn(file, options, environment, Handle(input), Handle(output), Handle(error));
-            return new(id, input, output, error);
+            foreach (var direction in (PipeDirection[])[PipeDirection.Out, PipeDirection.In, PipeDirection.In])
+            {
+                pipes.Add(ChildPipe.Open(direction, loop));
+            }
+
+            var id = Spawn(file, options, environment, pipes[0].ChildsEnd, pipes[1].ChildsEnd, pipes[2].ChildsEnd);
+            return new(id, pipes[0].Stream, pipes[1].Stream, pipes[2].Stream);
         }
-        catch
+        catch (Exception e)
         {
-            input.Dispose();
-            output.Dispose();
-            error.Dispose();
+            pipes.ForEach(pipe => pipe.Stream.Dispose());
+            if (e is IOException)
+            {
+                throw new ChildStartException($"cannot start \"{options.Command}\": {e.Message}");
+            }
+
             throw;
         }
         finally
         {
-            input.DisposeLocalCopyOfClientHandle();
-            output.DisposeLocalCopyOfClientHandle();
-            error.DisposeLocalCopyOfClientHandle();
+            pipes.ForEach(pipe => pipe.CloseChildsEnd());
         }
     }
 
@@ -85,20 +92,6 @@ internal sealed partial class PosixChildProcess : ChildProcess
         using var nothing = File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
         var handle = (int)nothing.DangerousGetHandle();
         return new(Spawn(file, options, environment, handle, handle, handle), Stream.Null, Stream.Null, Stream.Null);
-    }
-
-    private static int Handle(AnonymousPipeServerStream pipe) => (int)pipe.ClientSafePipeHandle.DangerousGetHandle();
-
-    private static AnonymousPipeServerStream NewPipe(PipeDirection direction, StdioUpstreamOptions options)
-    {
-        try
-        {
-            return new(direction, HandleInheritability.None);
-        }
-        catch (IOException e)
-        {
-            throw new ChildStartException($"cannot start \"{options.Command}\": {e.Message}");
-        }
     }
 
     public override void Terminate() => Signal(Native.SigTerm);
