@@ -123,7 +123,8 @@ public sealed class UnansweredPageTests(ITestOutputHelper output) : OAuthTest(ou
     [Fact]
     public async Task Modern_client_is_told_the_address_as_well()
     {
-        var session = Start(Era.Modern, Url, null, "--auth-wait", "1");
+        // Long enough for the page to be known by then, on a busy machine as well.
+        var session = Start(Era.Modern, Url, null, "--auth-wait", "6");
 
         var error = StdioSession.ErrorOf(await session.AskAsync("server/discover"));
 

@@ -291,6 +291,7 @@ public sealed class DescriptorStreamTests : IDisposable
     {
         var ours = new AnonymousPipeServerStream(reads ? PipeDirection.In : PipeDirection.Out, HandleInheritability.None);
         var peer = new AnonymousPipeClientStream(reads ? PipeDirection.Out : PipeDirection.In, ours.ClientSafePipeHandle);
+        _made.Add(ours);
         Libc.SetNonBlocking((int)ours.SafePipeHandle.DangerousGetHandle());
         return (new(_loop, ours.SafePipeHandle), peer);
     }

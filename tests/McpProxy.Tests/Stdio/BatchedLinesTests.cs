@@ -105,7 +105,8 @@ public sealed class BatchedLinesTests : IDisposable
     public async Task Who_waits_for_a_reader_that_does_not_read_can_give_up()
     {
         using var cancel = new CancellationTokenSource();
-        var filling = Task.Run(() => WriteAsync(new string('x', 1_000_000)));
+        var filling = WriteAsync(new string('x', 1_000_000));
+        filling.IsCompleted.ShouldBeFalse();
         var held = await OnLoopAsync(() => Task.FromResult(new[] { Encoding.ASCII.GetBytes("1"), new byte[100_000] }.Select(message => _writer.WriteAsync(message, cancel.Token).AsTask()).ToList()));
         await cancel.CancelAsync();
         foreach (var line in held)

@@ -18,6 +18,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     private readonly ILogger _logger = context.Logger;
     private readonly TaskCompletionSource<string> _code = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource<string?> _outcome = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _flowIsKnown = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private StoredFlow? _flow;
     private bool _sendsIssuer;
 
@@ -206,17 +207,28 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         var client = ClientFor(server);
         var earlier = context.Store.ReadFlow(context.Key);
         await using var listener = Listen(server, client, earlier, out var address);
-        if (client is null || (client.IsRegistered && !client.RedirectUris.Contains(address.Uri, StringComparer.Ordinal)))
+        string? resource;
+        StoredFlow flow;
+        bool wasShown;
+        try
         {
-            client = await context.Registrar.RegisterAsync(server, address.Uri, cancellationToken);
-            await KeepClientAsync(server, client, cancellationToken);
+            if (client is null || (client.IsRegistered && !client.RedirectUris.Contains(address.Uri, StringComparer.Ordinal)))
+            {
+                client = await context.Registrar.RegisterAsync(server, address.Uri, cancellationToken);
+                await KeepClientAsync(server, client, cancellationToken);
+            }
+
+            _sendsIssuer = server.SendsIssuer;
+            resource = context.ResourceParameter(need.Resource);
+            flow = earlier is not null && IsSame(earlier, server, client, scope, resource, address.Uri) ? earlier : AuthorizationRequest.Create(context, server, client, scope, resource, address.Uri);
+            wasShown = flow == earlier && flow.IsShown;
+            Volatile.Write(ref _flow, flow);
+        }
+        finally
+        {
+            _flowIsKnown.TrySetResult();
         }
 
-        _sendsIssuer = server.SendsIssuer;
-        var resource = context.ResourceParameter(need.Resource);
-        var flow = earlier is not null && IsSame(earlier, server, client, scope, resource, address.Uri) ? earlier : AuthorizationRequest.Create(context, server, client, scope, resource, address.Uri);
-        var wasShown = flow == earlier && flow.IsShown;
-        Volatile.Write(ref _flow, flow);
         try
         {
             Show(flow, open: !(wasShown && followed), cancellationToken);
@@ -423,6 +435,16 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     /// <summary>Takes what the browser brings back, and shows how the sign-in ended once that is known.</summary>
     private async Task<byte[]> AnswerBrowserAsync(string query, CancellationToken cancellationToken)
     {
+        try
+        {
+            // Who goes on with the sign-in of a process that died listens before it knows what it waits for, and the browser may have been trying.
+            await _flowIsKnown.Task.WaitAsync(s_pagePatience, context.Time, CancellationToken.None);
+        }
+        catch (TimeoutException)
+        {
+            // Then it belongs to nothing that is known.
+        }
+
         if (Take(query) is { } problem)
         {
             return CallbackPage.Response(400, "This is not the sign-in that mcp-proxy waits for", problem, isGood: false);
