@@ -19,6 +19,8 @@ namespace McpProxy.AspNetCore.Connections;
 [SupportedOSPlatform("linux")]
 internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdFeature, IConnectionItemsFeature, IConnectionTransportFeature, IConnectionLifetimeFeature, IConnectionEndPointFeature, IMemoryPoolFeature
 {
+    private const int MaxTogether = 64 * 1024;
+
     private readonly DescriptorStream _stream;
     private readonly long _number;
     private readonly ILogger _logger;
@@ -156,11 +158,7 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
                     break;
                 }
 
-                foreach (var part in result.Buffer)
-                {
-                    await _stream.WriteAsync(part);
-                }
-
+                await WriteAsync(result.Buffer);
                 _output.Reader.AdvanceTo(result.Buffer.End);
                 if (result.IsCompleted)
                 {
@@ -179,6 +177,32 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         // Who wrote what could not be sent learns it from the end of the connection.
         await _output.Reader.CompleteAsync();
         _input.Writer.CancelPendingFlush();
+    }
+
+    /// <summary>Writes the blocks of a pipe: many are copied together, since a call of the system for each would take longer.</summary>
+    private async ValueTask WriteAsync(ReadOnlySequence<byte> bytes)
+    {
+        if (bytes.IsSingleSegment)
+        {
+            await _stream.WriteAsync(bytes.First);
+            return;
+        }
+
+        var together = ArrayPool<byte>.Shared.Rent((int)Math.Min(bytes.Length, MaxTogether));
+        try
+        {
+            while (!bytes.IsEmpty)
+            {
+                var part = bytes.Slice(0, Math.Min(bytes.Length, together.Length));
+                part.CopyTo(together);
+                await _stream.WriteAsync(together.AsMemory(0, (int)part.Length));
+                bytes = bytes.Slice(part.End);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(together);
+        }
     }
 
     /// <summary>Closes the socket; the first reason counts.</summary>
