@@ -9,6 +9,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace McpProxy.AspNetCore.Connections;
 
@@ -44,7 +45,7 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
     /// <param name="memory">What it is read into and written from.</param>
     /// <param name="options">How much it may hold.</param>
     /// <param name="logger">Where it logs.</param>
-    public LoopConnection(EventLoop loop, SocketHandle handle, long number, IPEndPoint? local, IPEndPoint? remote, MemoryPool<byte> memory, LoopTransportOptions options, ILogger logger)
+    public LoopConnection(EventLoop loop, SafeFileHandle handle, long number, IPEndPoint? local, IPEndPoint? remote, MemoryPool<byte> memory, LoopTransportOptions options, ILogger logger)
     {
         _stream = new(loop, handle, isSocket: true);
         _number = number;

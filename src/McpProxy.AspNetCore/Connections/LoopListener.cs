@@ -5,6 +5,7 @@ using System.Runtime.Versioning;
 using McpProxy.Transports.Polling;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.Logging;
+using Microsoft.Win32.SafeHandles;
 
 namespace McpProxy.AspNetCore.Connections;
 
@@ -63,7 +64,7 @@ internal sealed partial class LoopListener : IConnectionListener
                     using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, _unbound.Token);
                     await Task.Delay(s_shortagePause, _time, stop.Token);
                 }
-                else if (error == SocketCalls.WouldBlock)
+                else if (error == Libc.WouldBlock)
                 {
                     await _stream.WaitToReadAsync(cancellationToken);
                 }
@@ -116,7 +117,7 @@ internal sealed partial class LoopListener : IConnectionListener
             return null;
         }
 
-        var handle = new SocketHandle(descriptor);
+        var handle = new SafeFileHandle(descriptor, ownsHandle: true);
         try
         {
             return new(_loops.Next(), handle, ++_lastNumber, _onlyAddress ?? SocketCalls.LocalEndPoint(descriptor), peer, _memory, _options, _logger);

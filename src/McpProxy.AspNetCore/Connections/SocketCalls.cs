@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.AspNetCore.Connections;
 
@@ -9,16 +10,11 @@ namespace McpProxy.AspNetCore.Connections;
 [SupportedOSPlatform("linux")]
 internal static unsafe partial class SocketCalls
 {
-    public const int Interrupted = 4;
-    public const int WouldBlock = 11;
     public const int NoMemory = 12;
     public const int TooManyInSystem = 23;
     public const int TooManyInProcess = 24;
     public const int NoBuffers = 105;
 
-    private const int NonBlocking = 0x800;
-    private const int CloseOnExec = 0x80000;
-    private const int SocketLevel = 1;
     private const int LingerOption = 13;
     private const int ShutdownBoth = 2;
 
@@ -34,7 +30,7 @@ internal static unsafe partial class SocketCalls
     {
         var address = stackalloc byte[MaxAddress];
         var length = MaxAddress;
-        var descriptor = Accept(listening, address, &length, NonBlocking | CloseOnExec);
+        var descriptor = Accept(listening, address, &length, Libc.NonBlocking | Libc.CloseOnExec);
         error = descriptor < 0 ? Marshal.GetLastPInvokeError() : 0;
         peer = descriptor < 0 ? null : EndPointOf(new(address, length));
         return descriptor;
@@ -55,11 +51,8 @@ internal static unsafe partial class SocketCalls
     public static void BreakOnClose(int descriptor)
     {
         var linger = stackalloc int[2] { 1, 0 };
-        _ = SetOption(descriptor, SocketLevel, LingerOption, linger, 2 * sizeof(int));
+        _ = SetOption(descriptor, Libc.SocketLevel, LingerOption, linger, 2 * sizeof(int));
     }
-
-    [LibraryImport("libc", EntryPoint = "close")]
-    public static partial int Close(int descriptor);
 
     private static IPEndPoint? EndPointOf(ReadOnlySpan<byte> address)
     {

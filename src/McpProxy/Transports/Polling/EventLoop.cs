@@ -29,13 +29,13 @@ internal sealed unsafe class EventLoop : IDisposable
     /// <exception cref="IOException">The system has no more descriptors.</exception>
     public EventLoop(string name)
     {
-        _poll = Libc.EpollCreate(Libc.EpollCloseOnExec);
+        _poll = Libc.EpollCreate(Libc.CloseOnExec);
         if (_poll < 0)
         {
             throw Libc.Error("epoll", Marshal.GetLastPInvokeError());
         }
 
-        _wake = Libc.EventFd(0, Libc.EventFdCloseOnExec | Libc.EventFdNonBlocking);
+        _wake = Libc.EventFd(0, Libc.CloseOnExec | Libc.NonBlocking);
         if (_wake < 0 || !TryWatch(_wake, EpollEvents.In, -1))
         {
             var error = Marshal.GetLastPInvokeError();

@@ -139,6 +139,19 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         }
     }
 
+    /// <summary>The same for what has no result but to be done.</summary>
+    protected ValueTask StartAsync<T>(Action<Half, T> prepare, T work, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return Start(prepare, work, cancellationToken, out var token) == NotReady ? new(this, token) : ValueTask.CompletedTask;
+        }
+        catch (Exception e)
+        {
+            return ValueTask.FromException(e);
+        }
+    }
+
     private int TryNow(out int error)
     {
         int result;

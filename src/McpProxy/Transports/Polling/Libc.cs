@@ -9,11 +9,12 @@ namespace McpProxy.Transports.Polling;
 [SupportedOSPlatform("linux")]
 internal static unsafe partial class Libc
 {
-    public const int EpollCloseOnExec = 0x80000;
+    /// <summary>The same number for whatever makes a descriptor, as is the next one.</summary>
+    public const int CloseOnExec = 0x80000;
+
+    public const int NonBlocking = 0x800;
     public const int EpollAdd = 1;
     public const int EpollDelete = 2;
-    public const int EventFdCloseOnExec = 0x80000;
-    public const int EventFdNonBlocking = 0x800;
     public const int MessageDontWait = 0x40;
     public const int MessageNoSignal = 0x4000;
     public const short PollIn = 0x001;
@@ -21,9 +22,7 @@ internal static unsafe partial class Libc
 
     private const int GetStatusFlags = 3;
     private const int SetStatusFlags = 4;
-    private const int NonBlocking = 0x800;
-    private const int SocketLevel = 1;
-    private const int OpenCloseOnExec = 0x80000;
+    public const int SocketLevel = 1;
     private const int OpenForWriting = 1;
 
     public const int Interrupted = 4;
@@ -46,7 +45,7 @@ internal static unsafe partial class Libc
     /// <exception cref="IOException">It cannot be opened.</exception>
     public static SafeFileHandle OpenNonBlocking(string path, FileAccess access)
     {
-        var descriptor = Open(path, NonBlocking | OpenCloseOnExec | (access == FileAccess.Read ? 0 : OpenForWriting), 0);
+        var descriptor = Open(path, NonBlocking | CloseOnExec | (access == FileAccess.Read ? 0 : OpenForWriting), 0);
         return descriptor < 0 ? throw Error("open", Marshal.GetLastPInvokeError()) : new(descriptor, ownsHandle: true);
     }
 
@@ -62,7 +61,6 @@ internal static unsafe partial class Libc
     public static SafeFileHandle NewTcpSocket(bool isIPv6, TimeSpan keepAliveAfter, TimeSpan keepAliveInterval)
     {
         const int Stream = 1;
-        const int CloseOnExec = 0x80000;
         const int Tcp = 6;
         const int NoDelay = 1;
         const int KeepAlive = 9;

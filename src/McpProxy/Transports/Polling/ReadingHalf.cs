@@ -24,18 +24,8 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
     }
 
     /// <inheritdoc cref="DescriptorStream.WaitToReadAsync"/>
-    public ValueTask WaitAsync(CancellationToken cancellationToken)
-    {
-        try
-        {
-            var count = Start(static (half, buffer) => ((ReadingHalf)half)._buffer = buffer, Memory<byte>.Empty, cancellationToken, out var token);
-            return count == NotReady ? new(this, token) : ValueTask.CompletedTask;
-        }
-        catch (Exception e)
-        {
-            return ValueTask.FromException(e);
-        }
-    }
+    public ValueTask WaitAsync(CancellationToken cancellationToken) =>
+        StartAsync(static (half, buffer) => ((ReadingHalf)half)._buffer = buffer, Memory<byte>.Empty, cancellationToken);
 
     /// <inheritdoc/>
     protected override int Try(out bool isDrained, out int error)

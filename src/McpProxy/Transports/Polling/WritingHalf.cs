@@ -11,27 +11,15 @@ internal sealed unsafe class WritingHalf(DescriptorStream stream) : Half(stream)
     private bool _onlyWaits;
 
     /// <inheritdoc cref="DescriptorStream.WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>
-    public ValueTask StartAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
-    {
-        try
+    public ValueTask StartAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) => StartAsync(
+        static (half, bytes) =>
         {
-            var count = Start(
-                static (half, bytes) =>
-                {
-                    var writing = (WritingHalf)half;
-                    writing._rest = bytes;
-                    writing._onlyWaits = bytes.Length == 0;
-                },
-                bytes,
-                cancellationToken,
-                out var token);
-            return count == NotReady ? new(this, token) : ValueTask.CompletedTask;
-        }
-        catch (Exception e)
-        {
-            return ValueTask.FromException(e);
-        }
-    }
+            var writing = (WritingHalf)half;
+            writing._rest = bytes;
+            writing._onlyWaits = bytes.Length == 0;
+        },
+        bytes,
+        cancellationToken);
 
     /// <inheritdoc/>
     protected override int Try(out bool isDrained, out int error)

@@ -10,8 +10,6 @@ namespace McpProxy.Transports.Stdio;
 [UnsupportedOSPlatform("windows")]
 internal sealed partial class ChildPipe
 {
-    private const int CloseOnExec = 0x80000;
-
     private readonly SafeHandle? _childsEnd;
     private readonly AnonymousPipeServerStream? _pipe;
 
@@ -54,7 +52,7 @@ internal sealed partial class ChildPipe
     private static unsafe ChildPipe OpenOn(EventLoop loop, PipeDirection direction)
     {
         var ends = stackalloc int[2];
-        if (MakePipe(ends, CloseOnExec) != 0)
+        if (MakePipe(ends, Libc.CloseOnExec) != 0)
         {
             throw Libc.Error("pipe", Marshal.GetLastPInvokeError());
         }
