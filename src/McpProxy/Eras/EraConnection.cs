@@ -30,6 +30,8 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
+    private readonly TaskCompletionSource _isRead = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private readonly List<IConnection> _former = [];
 
     private readonly HashSet<JsonRpcId> _replayed = [];
@@ -124,6 +126,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
             _ = WatchEndAsync(own);
         }
 
+        _isRead.TrySetResult();
         return _ended.Task;
     }
 
@@ -150,6 +153,7 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
         await _closing.CancelAsync();
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         await _deciding;
+        _isRead.TrySetResult();
         _decided.TrySetResult();
         if ((_stage ?? _begun) is { } stage)
         {
@@ -209,8 +213,15 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
 
     private async ValueTask<bool> SendUndecidedAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
+        // The decision has the server's messages for itself for a while: whoever reads them begins before it, not in the middle.
+        await _isRead.Task.WaitAsync(cancellationToken);
         while (_stage is null)
         {
+            if (_disposed != 0)
+            {
+                return false;
+            }
+
             var (place, decided) = Take(message);
             switch (place)
             {
@@ -219,11 +230,6 @@ internal sealed partial class EraConnection : IConnection, IMessageReceiver
                 case Place.Waits:
                     _hurry.TrySetResult();
                     await decided.WaitAsync(cancellationToken);
-                    if (_disposed != 0)
-                    {
-                        return false;
-                    }
-
                     break;
                 case Place.Server when _own is { } own:
                     return await own.SendAsync(message, related, cancellationToken);

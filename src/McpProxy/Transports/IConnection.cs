@@ -27,7 +27,7 @@ public interface IConnection : IAsyncDisposable
 
     private static Task Never { get; } = new TaskCompletionSource().Task;
 
-    /// <summary>Hands each message of the peer to the receiver until the peer is gone. Called once.</summary>
+    /// <summary>Hands each message of the peer to the receiver until the peer is gone. Called once; it may be called a moment after the first message was sent.</summary>
     /// <param name="receiver">Who takes the messages. A transport with one stream awaits it before it reads on, so a slow receiver slows the peer.</param>
     /// <param name="cancellationToken">Stops reading; the connection can still be sent to.</param>
     /// <returns>Why the peer will send nothing more.</returns>

@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using McpProxy.JsonRpc;
 using Shouldly;
@@ -17,6 +18,20 @@ public sealed class LegacyClientTests : BridgeTest
 
         _answer.ShouldBe("""{"jsonrpc":"2.0","id":0,"result":{"capabilities":{"tools":{"listChanged":true},"resources":{"subscribe":true}},"instructions":"do","protocolVersion":"2025-06-18","serverInfo":{"name":"s","version":"2"}}}""");
         client.HasNothingMore.ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task What_is_said_before_anybody_listens_waits_for_that()
+    {
+        await OpenAsync();
+        JsonRpcMessage.TryParse(Encoding.UTF8.GetBytes(Wire.Initialize), out var initialize, out _).ShouldBeTrue();
+        var connection = Bridge.Connect();
+        var saying = connection.SendAsync(initialize, default, CancellationToken.None).AsTask();
+
+        saying.IsCompleted.ShouldBeFalse("the server's answer would go astray");
+        await using var client = new BridgeClient(connection);
+        (await saying).ShouldBeTrue();
+        (await client.NextObjectAsync())["result"].ShouldNotBeNull();
     }
 
     [Fact]
