@@ -84,9 +84,10 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
 
     public override void Abort() => Abort(new ConnectionAbortedException());
 
-    public override void Abort(ConnectionAbortedException abortReason)
+    public override void Abort(ConnectionAbortedException? abortReason)
     {
-        End(abortReason, isBroken: true);
+        // The server has a reason less often than the signature says.
+        End(abortReason ?? new ConnectionAbortedException(), isBroken: true);
         _output.Reader.CancelPendingRead();
     }
 
@@ -206,7 +207,7 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         }
     }
 
-    /// <summary>Closes the socket; the first reason counts.</summary>
+    /// <summary>Closes the socket, once: its number may be another's right afterwards. The first reason counts.</summary>
     private void End(Exception reason, bool isBroken)
     {
         lock (_gate)

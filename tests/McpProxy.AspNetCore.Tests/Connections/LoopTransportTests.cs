@@ -4,9 +4,13 @@ using System.Net.Sockets;
 using System.Runtime.Versioning;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using McpProxy.AspNetCore.Connections;
 using McpProxy.Tests;
+using McpProxy.Transports.Polling;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging.Abstractions;
 using Shouldly;
 using Xunit;
 
@@ -176,6 +180,23 @@ public sealed class LoopTransportTests
         socket.Shutdown(SocketShutdown.Send);
 
         await aborted.Task.WaitAsync(s_timeout);
+    }
+
+    [Fact]
+    public async Task A_connection_that_is_aborted_for_no_reason_is_closed_once_for_all()
+    {
+        // Closed a second time it would be another connection, which has the socket's number by then.
+        using var loops = new EventLoops();
+        var transport = new LoopTransport(loops, new() { Memory = () => new Blocks() }, TimeProvider.System, NullLogger.Instance);
+        await using var listener = await transport.BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
+        using var client = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        await client.ConnectAsync(listener.EndPoint);
+        await using var connection = (await listener.AcceptAsync())!;
+
+        connection.Abort(null!);
+
+        var reason = await Assert.ThrowsAsync<ConnectionAbortedException>(async () => await connection.Transport.Input.ReadAsync());
+        reason.Message.ShouldBe(new ConnectionAbortedException().Message);
     }
 
     [Theory]
