@@ -371,7 +371,7 @@ public sealed class StreamableHttpEndpointTests
     }
 
     [Fact]
-    public async Task A_session_whose_server_died_answers_and_is_gone()
+    public async Task A_session_whose_server_died_is_told_and_gets_another()
     {
         await using var server = await TestServer.StartAsync(_upstream);
         var (session, peer) = await OpenAsync(server);
@@ -380,8 +380,19 @@ public sealed class StreamableHttpEndpointTests
         peer.End(ConnectionEndReason.ChildExited, "it fell over", 1);
         (await (await posting).TextAsync()).ShouldContain("it fell over");
 
-        // As an answer while the session is being closed, with 404 afterwards.
-        (await (await server.Client.PostAsync("/mcp", """{"jsonrpc":"2.0","id":2,"method":"tools/call"}""", session)).TextAsync()).ShouldContain("\"id\":2,\"error\"");
+        posting = server.Client.PostAsync("/mcp", """{"jsonrpc":"2.0","id":2,"method":"tools/call"}""", session);
+        var next = await _upstream.NextAsync();
+        (await next.NextJsonAsync()).ShouldContain("initialize");
+        await next.SayAsync("""{"jsonrpc":"2.0","id":"mcp-proxy/restart/1","result":{"protocolVersion":"2025-06-18"}}""");
+        string asked;
+        do
+        {
+            asked = await next.NextJsonAsync();
+        }
+        while (!asked.Contains("tools/call", StringComparison.Ordinal));
+
+        await next.SayAsync("""{"jsonrpc":"2.0","id":2,"result":{}}""");
+        (await (await posting).TextAsync()).ShouldContain("\"id\":2,\"result\"");
     }
 
     [Fact]
