@@ -16,7 +16,7 @@ internal static class Scenarios
         .. Both("latency", ["latency", "--pin", "1"], 5, 1, shortLoad: ["--ms", "600"]),
         .. Both("latency-1m", ["latency-1m"], 5, 1, shortLoad: ["--ms", "600"]),
         .. Both("throughput", ["throughput"], 5, 1, shortLoad: ["--ms", "800"]),
-        new("throughput-100", Side.Serving, ["throughput", "--sessions", "100"], 3, 1) { ShortLoad = ["--ms", "800"], Peers = s_served },
+        new("throughput-100", Side.Serving, ["throughput", "--sessions", "100"], 3, 1) { ShortLoad = ["--ms", "800"], HasManySessions = true, Peers = s_served },
         .. Both("growth", ["growth"], 1, 1, s_relays, ["--count", "50000"]),
         .. Both("big", ["big"], 3, 1, s_relays),
         new("sessions", Side.Serving, ["sessions", "--sessions", "1000"], 1, 1)
