@@ -12,20 +12,80 @@ internal static class RequestBody
 {
     /// <summary>Reads the messages: one, or those of a batch.</summary>
     /// <returns>Null when the request was answered here; else to be disposed of.</returns>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public static async ValueTask<PostedMessages?> ReadAsync(HttpContext context, McpEndpointOptions options)
+    public static ValueTask<PostedMessages?> ReadAsync(HttpContext context, McpEndpointOptions options)
     {
-        var (maxSize, maxDepth) = (options.MaxMessageSize, options.Limits.MaxJsonDepth);
-        if (!IsJson(context.Request.ContentType))
-        {
-            await HttpReply.ErrorAsync(context, 415, default, JsonRpcErrorCode.InvalidRequest, "Unsupported media type: send Content-Type: application/json");
-            return null;
-        }
-
         PostedMessages? messages = new();
         try
         {
-            return await ReadAsync(context, messages, maxSize, maxDepth) ? Kept(ref messages) : null;
+            return TryTakeWhole(context.Request, messages, options) && IsOne(messages, options.Limits.MaxJsonDepth)
+                ? new(Kept(ref messages))
+                : ReadInStepsAsync(context, Kept(ref messages)!, options);
+        }
+        finally
+        {
+            messages?.Dispose();
+        }
+    }
+
+    /// <summary>The usual request has come with its body, which is one message: that needs no waiting, and none of what it takes to wait.</summary>
+    private static bool TryTakeWhole(HttpRequest request, PostedMessages messages, McpEndpointOptions options)
+    {
+        if (!IsJson(request.ContentType) || request.ContentLength is not { } length || length > options.MaxMessageSize)
+        {
+            return false;
+        }
+
+        try
+        {
+            var reader = request.BodyReader;
+            if (!reader.TryRead(out var read))
+            {
+                return false;
+            }
+
+            if (!read.IsCompleted)
+            {
+                // Neither taken nor looked at: it is there again for whoever waits for the rest.
+                reader.AdvanceTo(read.Buffer.Start);
+                return false;
+            }
+
+            messages.Expect((int)length);
+            messages.Append(read.Buffer, options.MaxMessageSize);
+            reader.AdvanceTo(read.Buffer.End);
+            return true;
+        }
+        catch (BadHttpRequestException)
+        {
+            // It is thrown again where it is answered.
+            return false;
+        }
+    }
+
+    private static bool IsOne(PostedMessages messages, int maxDepth)
+    {
+        if (JsonRpcMessage.IsBatch(messages.Utf8.Span) || !JsonRpcMessage.TryParse(messages.Utf8, maxDepth, out var message, out _))
+        {
+            return false;
+        }
+
+        messages.Add(message);
+        return true;
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private static async ValueTask<PostedMessages?> ReadInStepsAsync(HttpContext context, PostedMessages read, McpEndpointOptions options)
+    {
+        var messages = read;
+        try
+        {
+            if (!IsJson(context.Request.ContentType))
+            {
+                await HttpReply.ErrorAsync(context, 415, default, JsonRpcErrorCode.InvalidRequest, "Unsupported media type: send Content-Type: application/json");
+                return null;
+            }
+
+            return await ReadAsync(context, messages, options.MaxMessageSize, options.Limits.MaxJsonDepth) ? Kept(ref messages) : null;
         }
         finally
         {
@@ -105,6 +165,11 @@ internal static class RequestBody
             if (length > maxSize)
             {
                 return 413;
+            }
+
+            if (messages.Length == length)
+            {
+                return 0;
             }
 
             messages.Expect((int)length);

@@ -16,7 +16,7 @@ internal sealed class EventStream : IAsyncDisposable
 
     private readonly HttpContext _context;
     private readonly TimeProvider _time;
-    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly Turn _turn = new();
     private readonly TaskCompletionSource _completed;
     private readonly CancellationTokenRegistration _aborted;
     private long _lastWrite;
@@ -93,7 +93,7 @@ internal sealed class EventStream : IAsyncDisposable
             return false;
         }
 
-        await _turn.WaitAsync();
+        await _turn.EnterAsync();
         try
         {
             if (_started || _completed.Task.IsCompleted)
@@ -119,7 +119,7 @@ internal sealed class EventStream : IAsyncDisposable
         }
         finally
         {
-            _turn.Release();
+            _turn.Leave();
         }
 
         // Last: the request may go on right here, and its end takes the turn.
@@ -193,8 +193,8 @@ internal sealed class EventStream : IAsyncDisposable
     {
         _completed.TrySetResult();
         await _aborted.DisposeAsync();
-        await _turn.WaitAsync();
-        _turn.Release();
+        await _turn.EnterAsync();
+        _turn.Leave();
     }
 
     private void Abort()
@@ -205,7 +205,7 @@ internal sealed class EventStream : IAsyncDisposable
 
     private async Task<bool> ExclusiveAsync(Func<ValueTask> write)
     {
-        await _turn.WaitAsync();
+        await _turn.EnterAsync();
         try
         {
             if (_completed.Task.IsCompleted || _isAnswered)
@@ -223,7 +223,7 @@ internal sealed class EventStream : IAsyncDisposable
         }
         finally
         {
-            _turn.Release();
+            _turn.Leave();
         }
     }
 

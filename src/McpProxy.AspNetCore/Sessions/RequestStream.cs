@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 
@@ -8,13 +7,12 @@ namespace McpProxy.AspNetCore.Sessions;
 /// One stream of a legacy session as the protocol sees it: that of a POST's requests, or the session's own. It outlives the
 /// HTTP response that it is read through: a client may come back for the rest.
 /// </summary>
-[SuppressMessage("Design", "CA1001", Justification = "A semaphore whose wait handle is never asked for holds nothing to release, and late senders may still wait for it.")]
 internal sealed class RequestStream(int number, List<JsonRpcId> requests, ReplayBuffer replay)
 {
     private const int FewRequests = 8;
     private static readonly TimeSpan s_takeOverTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly SemaphoreSlim _turn = new(1, 1);
+    private readonly Turn _turn = new();
 
     // Most have one request, and few have so many that looking through them would take longer.
     private readonly ICollection<JsonRpcId> _pending = requests.Count <= FewRequests ? requests : requests.ToHashSet();
@@ -46,11 +44,16 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     /// <param name="after">The last event that the client has, or null: what it was not sent yet is sent.</param>
     public async Task AttachAsync(EventStream response, long? after = null)
     {
-        if (!await _turn.WaitAsync(s_takeOverTimeout))
+        var turn = _turn.EnterAsync();
+        try
+        {
+            await turn.WaitAsync(s_takeOverTimeout);
+        }
+        catch (TimeoutException)
         {
             // The response before is stuck in a write that its client does not read.
             _response?.Break();
-            await _turn.WaitAsync();
+            await turn;
         }
 
         try
@@ -76,7 +79,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         }
         finally
         {
-            _turn.Release();
+            _turn.Leave();
         }
     }
 
@@ -84,7 +87,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     /// <returns>False when this stream cannot carry it: the client takes nothing but the answers.</returns>
     public async ValueTask<bool> SendAsync(JsonRpcMessage message)
     {
-        await _turn.WaitAsync();
+        await _turn.EnterAsync();
         try
         {
             var isAnswer = message.Kind == JsonRpcMessageKind.Response && _pending.Remove(message.Id);
@@ -136,14 +139,14 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         }
         finally
         {
-            _turn.Release();
+            _turn.Leave();
         }
     }
 
     /// <summary>Gives up a request that the client cancelled: no answer will come for it.</summary>
     public async Task CancelAsync(JsonRpcId request)
     {
-        await _turn.WaitAsync();
+        await _turn.EnterAsync();
         try
         {
             if (_pending.Remove(request) && _pending.Count == 0)
@@ -157,7 +160,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         }
         finally
         {
-            _turn.Release();
+            _turn.Leave();
         }
     }
 

@@ -307,7 +307,26 @@ internal sealed class StreamableHttpSession : IConnection
     {
         try
         {
-            await DeliverAsync(messages);
+            foreach (var message in messages)
+            {
+                await _receiver!.ReceiveAsync(message, default, _cancellation);
+                var cancelled = message.CancelledRequest();
+                RequestStream? stream = null;
+                if (!cancelled.IsNone)
+                {
+                    lock (_gate)
+                    {
+                        _byRequest.Remove(cancelled, out stream);
+                    }
+                }
+
+                if (stream is not null)
+                {
+                    await stream.CancelAsync(cancelled);
+                    Forget(stream);
+                }
+            }
+
             return true;
         }
         catch (OperationCanceledException) when (_cancellation.IsCancellationRequested)
@@ -322,29 +341,6 @@ internal sealed class StreamableHttpSession : IConnection
         foreach (var id in requests)
         {
             await AnswerAsync(JsonRpcWriter.Error(id, JsonRpcErrorCode.SessionNotFound, HasEnded));
-        }
-    }
-
-    private async Task DeliverAsync(PostedMessages messages)
-    {
-        foreach (var message in messages)
-        {
-            await _receiver!.ReceiveAsync(message, default, _cancellation);
-            var cancelled = message.CancelledRequest();
-            RequestStream? stream = null;
-            if (!cancelled.IsNone)
-            {
-                lock (_gate)
-                {
-                    _byRequest.Remove(cancelled, out stream);
-                }
-            }
-
-            if (stream is not null)
-            {
-                await stream.CancelAsync(cancelled);
-                Forget(stream);
-            }
         }
     }
 

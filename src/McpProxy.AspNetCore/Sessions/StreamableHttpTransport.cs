@@ -79,7 +79,7 @@ internal sealed partial class StreamableHttpTransport
         {
             await OpenAsync(context, messages, accepts);
         }
-        else if (await FindAsync(context, sessionId, requestId) is { } session)
+        else if (await FindAsync(context, sessionId, version, requestId) is { } session)
         {
             using var scope = _serving.Logger.BeginScope(new LogScope(session.Number, first));
             await session.PostAsync(context, messages, accepts);
@@ -93,7 +93,7 @@ internal sealed partial class StreamableHttpTransport
             await HttpReply.ErrorAsync(context, 406, default, JsonRpcErrorCode.InvalidRequest, "Not acceptable: a GET opens an event stream; accept text/event-stream");
         }
         else if (!await _serving.RefuseWhileDrainingAsync(context, default)
-            && await FindAsync(context, context.Request.Headers[McpHeaders.SessionId].ToString(), default) is { } session)
+            && await FindAsync(context) is { } session)
         {
             await session.GetAsync(context);
         }
@@ -101,7 +101,7 @@ internal sealed partial class StreamableHttpTransport
 
     private async Task DeleteAsync(HttpContext context)
     {
-        if (await FindAsync(context, context.Request.Headers[McpHeaders.SessionId].ToString(), default) is { } session)
+        if (await FindAsync(context) is { } session)
         {
             _sessions.TryRemove(session.Id, out _);
             session.End("deleted by the client");
@@ -109,7 +109,10 @@ internal sealed partial class StreamableHttpTransport
         }
     }
 
-    private ValueTask<StreamableHttpSession?> FindAsync(HttpContext context, string id, JsonRpcId request)
+    private ValueTask<StreamableHttpSession?> FindAsync(HttpContext context) =>
+        FindAsync(context, context.Request.Headers[McpHeaders.SessionId].ToString(), context.Request.Headers[McpHeaders.ProtocolVersion].ToString(), default);
+
+    private ValueTask<StreamableHttpSession?> FindAsync(HttpContext context, string id, string version, JsonRpcId request)
     {
         if (id.Length == 0)
         {
@@ -122,7 +125,6 @@ internal sealed partial class StreamableHttpTransport
             return RefusedAsync(context, request, 404, JsonRpcErrorCode.SessionNotFound, "Session not found: it has ended or never existed; initialize again");
         }
 
-        var version = context.Request.Headers[McpHeaders.ProtocolVersion].ToString();
         return session.AcceptsVersion(version)
             ? ValueTask.FromResult<StreamableHttpSession?>(session)
             : RefusedAsync(context, request, 400, JsonRpcErrorCode.UpstreamUnavailable, $"Bad request: unsupported MCP-Protocol-Version \"{version}\"");

@@ -197,54 +197,62 @@ public sealed partial class RelaySession
         ]);
     }
 
+    /// <summary>Passes a message of the client on.</summary>
     private async ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
-        _options.Activity?.Happened();
-        ProxyMeter.Received(MessageSide.Downstream, message.Utf8.Length);
-        switch (message.Kind)
+        try
         {
-            case JsonRpcMessageKind.Request:
-                _hasSeenRequest = true;
-                var operation = RequestOperation.Begin(message, _time);
-                var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), operation: operation);
-                if (added != PendingRequests.AddResult.Added)
-                {
-                    operation.End(RequestOutcome.Refused);
-                    await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
-                    _firstRefusal.TrySetResult();
-                    return;
-                }
+            _options.Activity?.Happened();
+            ProxyMeter.Received(MessageSide.Downstream, message.Utf8.Length);
+            switch (message.Kind)
+            {
+                case JsonRpcMessageKind.Request:
+                    _hasSeenRequest = true;
+                    var operation = RequestOperation.Begin(message, _time);
+                    var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), operation: operation);
+                    if (added != PendingRequests.AddResult.Added)
+                    {
+                        operation.End(RequestOutcome.Refused);
+                        await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
+                        _firstRefusal.TrySetResult();
+                        return;
+                    }
 
-                break;
-            case JsonRpcMessageKind.Response:
-                var cause = _options.RequestTimeout is null ? default : _fromServer.CauseOf(message.Id);
-                if (IsUnasked(message, _fromServer.Remove(message.Id)))
-                {
-                    return;
-                }
+                    break;
+                case JsonRpcMessageKind.Response:
+                    var cause = _options.RequestTimeout is null ? default : _fromServer.CauseOf(message.Id);
+                    if (IsUnasked(message, _fromServer.Remove(message.Id)))
+                    {
+                        return;
+                    }
 
-                _fromClient.Touch(cause, _time.GetTimestamp());
-                break;
-            default:
-                var cancelled = message.CancelledRequest();
-                if (!cancelled.IsNone)
-                {
-                    // No answer is owed any more.
-                    _fromClient.Settle(_fromClient.Remove(cancelled, out var givenUp));
-                    givenUp.End(RequestOutcome.Cancelled);
-                }
+                    _fromClient.Touch(cause, _time.GetTimestamp());
+                    break;
+                default:
+                    var cancelled = message.CancelledRequest();
+                    if (!cancelled.IsNone)
+                    {
+                        // No answer is owed any more.
+                        _fromClient.Settle(_fromClient.Remove(cancelled, out var givenUp));
+                        givenUp.End(RequestOutcome.Cancelled);
+                    }
 
-                break;
+                    break;
+            }
+
+            if (!await _upstream.SendAsync(message, default, cancellationToken))
+            {
+                // What the upstream's end leaves unanswered is answered there, with the reason.
+                LogDropped(message, "the upstream is gone");
+                return;
+            }
+
+            ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
         }
-
-        if (!await _upstream.SendAsync(message, default, cancellationToken))
+        catch (Exception e) when (e is not OperationCanceledException)
         {
-            // What the upstream's end leaves unanswered is answered there, with the reason.
-            LogDropped(message, "the upstream is gone");
-            return;
+            await ReportDefectAsync(e, message, _downstream, message.Kind == JsonRpcMessageKind.Request ? RemoveFailed(message.Id) : -1);
         }
-
-        ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
     }
 
     /// <summary>Passes an answer of the server on.</summary>
@@ -439,17 +447,8 @@ public sealed partial class RelaySession
 
     private sealed class FromDownstream(RelaySession session) : IMessageReceiver
     {
-        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-        {
-            try
-            {
-                await session.FromClientAsync(message, cancellationToken);
-            }
-            catch (Exception e) when (e is not OperationCanceledException)
-            {
-                await session.ReportDefectAsync(e, message, session._downstream, message.Kind == JsonRpcMessageKind.Request ? session.RemoveFailed(message.Id) : -1);
-            }
-        }
+        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+            session.FromClientAsync(message, cancellationToken);
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._downstream, session._upstream, session._fromServer, cancellationToken);

@@ -54,7 +54,7 @@ internal sealed partial class RestartingConnection : IConnection
         return await _ended.Task;
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         Incarnation? incarnation;
         bool isReady;
@@ -71,18 +71,18 @@ internal sealed partial class RestartingConnection : IConnection
 
         if (!isReady && message.Kind == JsonRpcMessageKind.Request)
         {
-            return await SendToNextAsync(message, related, cancellationToken);
+            return SendToNextAsync(message, related, cancellationToken);
         }
 
         _replay.Observe(message);
         if (isReady)
         {
-            return await incarnation!.Connection.SendAsync(message, related, cancellationToken);
+            return incarnation!.Connection.SendAsync(message, related, cancellationToken);
         }
 
         // What else is said to a server that is dead, the next one hears from the replay if it matters; but it may ask while it is being introduced.
         Withdraw(message.CancelledRequest());
-        return message.Kind == JsonRpcMessageKind.Response && incarnation is not null && await incarnation.Connection.SendAsync(message, related, cancellationToken);
+        return message.Kind == JsonRpcMessageKind.Response && incarnation is not null ? incarnation.Connection.SendAsync(message, related, cancellationToken) : new(false);
     }
 
     public void EndOfInput()

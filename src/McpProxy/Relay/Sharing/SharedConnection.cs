@@ -89,31 +89,14 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     }
 
     /// <summary>Sends a client's message under ids of our own.</summary>
-    public async ValueTask<bool> SendAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken)
+    public ValueTask<bool> SendAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken) => message.Kind switch
     {
-        switch (message.Kind)
-        {
-            case JsonRpcMessageKind.Request:
-                return await SendRequestAsync(lane, message, cancellationToken);
-            case JsonRpcMessageKind.Notification:
-                var cancelled = message.CancelledRequest();
-                if (cancelled.IsNone)
-                {
-                    return _sessions?.Passes(lane, message) == false || await _connection.SendAsync(message, default, cancellationToken);
-                }
+        JsonRpcMessageKind.Request => SendRequestAsync(lane, message, cancellationToken),
+        JsonRpcMessageKind.Notification => SendNotificationAsync(lane, message, cancellationToken),
 
-                if (Routes.Remove(lane, cancelled) is { } own)
-                {
-                    var requestId = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "requestId"u8));
-                    await _connection.SendAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (requestId, own.Utf8Text))), default, cancellationToken);
-                }
-
-                return true;
-            default:
-                // An answer to nothing that this client was asked could only be meant to pass for another's.
-                return _sessions?.TakesAnswer(lane, message.Id) == true && await _connection.SendAsync(message, default, cancellationToken);
-        }
-    }
+        // An answer to nothing that this client was asked could only be meant to pass for another's.
+        _ => _sessions?.TakesAnswer(lane, message.Id) == true ? _connection.SendAsync(message, default, cancellationToken) : new(false),
+    };
 
     /// <summary>Takes back what a client that is gone has left at the server.</summary>
     public async ValueTask LeaveAsync(SharedLane lane)
@@ -230,6 +213,23 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     {
         var subscription = JsonMembers.Find(JsonMembers.Find(utf8[holder], "_meta"u8), "io.modelcontextprotocol/subscriptionId"u8);
         return subscription.IsEmpty ? utf8 : JsonSplice.Apply(utf8, (JsonSplice.RangeOf(utf8, subscription), id.Utf8Text));
+    }
+
+    private async ValueTask<bool> SendNotificationAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        var cancelled = message.CancelledRequest();
+        if (cancelled.IsNone)
+        {
+            return _sessions?.Passes(lane, message) == false || await _connection.SendAsync(message, default, cancellationToken);
+        }
+
+        if (Routes.Remove(lane, cancelled) is { } own)
+        {
+            var requestId = JsonSplice.RangeOf(message.Utf8, JsonMembers.Find(message.Params, "requestId"u8));
+            await _connection.SendAsync(JsonSplice.Reparse(JsonSplice.Apply(message.Utf8, (requestId, own.Utf8Text))), default, cancellationToken);
+        }
+
+        return true;
     }
 
     private async ValueTask<bool> SendRequestAsync(SharedLane lane, JsonRpcMessage request, CancellationToken cancellationToken)

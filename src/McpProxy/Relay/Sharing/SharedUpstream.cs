@@ -89,8 +89,8 @@ public sealed class SharedUpstream(IUpstream upstream, ILogger? logger = null, S
     }
 
     /// <summary>Sends a client's message.</summary>
-    internal async ValueTask<bool> SendAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken) =>
-        Connection(lane) is { } connection && await connection.SendAsync(lane, message, cancellationToken);
+    internal ValueTask<bool> SendAsync(SharedLane lane, JsonRpcMessage message, CancellationToken cancellationToken) =>
+        Connection(lane) is { } connection ? connection.SendAsync(lane, message, cancellationToken) : new(false);
 
     /// <summary>A client is gone.</summary>
     internal async ValueTask LeaveAsync(SharedLane lane)

@@ -1,0 +1,45 @@
+namespace McpProxy.AspNetCore.Responses;
+
+/// <summary>
+/// Has one at a time go on, in the order in which they came. There are two of these for each request, and hardly ever does anybody wait: that costs one
+/// exchange, and no memory.
+/// </summary>
+internal sealed class Turn
+{
+    private readonly Lock _gate = new();
+    private Queue<TaskCompletionSource>? _waiting;
+    private int _users;
+
+    /// <summary>Completes when it is the caller's turn, which <see cref="Leave"/> ends.</summary>
+    public Task EnterAsync() => Interlocked.CompareExchange(ref _users, 1, 0) == 0 ? Task.CompletedTask : WaitAsync();
+
+    /// <summary>Lets the next one go on, on another thread.</summary>
+    public void Leave()
+    {
+        if (Interlocked.Decrement(ref _users) == 0)
+        {
+            return;
+        }
+
+        lock (_gate)
+        {
+            _waiting!.Dequeue().SetResult();
+        }
+    }
+
+    private Task WaitAsync()
+    {
+        lock (_gate)
+        {
+            // Whoever leaves in this moment takes the lock after this, and finds who waits.
+            if (Interlocked.Increment(ref _users) == 1)
+            {
+                return Task.CompletedTask;
+            }
+
+            var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            (_waiting ??= new()).Enqueue(turn);
+            return turn.Task;
+        }
+    }
+}
