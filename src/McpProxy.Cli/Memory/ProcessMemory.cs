@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
+using McpProxy.Buffers;
 using Microsoft.Extensions.Logging;
 
 namespace McpProxy.Cli.Memory;
@@ -22,6 +23,11 @@ internal sealed partial class ProcessMemory(ConnectionMemory connections, ILogge
         // Found out before the collection, which then takes what that has cost.
         _program ??= OperatingSystem.IsLinux() ? FindProgram() : [];
         connections.Trim();
+        if (OperatingSystem.IsLinux())
+        {
+            SpareMemory.Trim();
+        }
+
         Collect();
 
         // What pools and finalizers have let go of upon that.

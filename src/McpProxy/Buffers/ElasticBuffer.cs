@@ -12,7 +12,7 @@ internal sealed class ElasticBuffer(int size) : IDisposable
     public const int MaxPooled = 64 * 1024;
 
     /// <summary>How large it is, at least, when it is not pooled; what is not used of it costs nothing.</summary>
-    private const int FirstLarge = 1024 * 1024;
+    private const int FirstLarge = 4 * 1024 * 1024;
 
     private const int LargeFactor = 8;
 

@@ -4,11 +4,12 @@ using System.Runtime.InteropServices;
 namespace McpProxy.Buffers;
 
 /// <summary>
-/// Memory that the operating system lends for one large message and has back the moment it is given back. On the heap it would stay for long:
-/// pools keep large arrays for a minute and more, and what they let go of waits for a collection. Pages that nothing was written to cost nothing.
+/// Memory that the operating system lends for one large message and has back when it is given back, but for a little that is kept for the next one. On the
+/// heap it would stay for long: pools keep large arrays for a minute and more, and what they let go of waits for a collection. Pages that nothing was
+/// written to cost nothing.
 /// </summary>
 /// <remarks>Nobody gives back what is forgotten: who takes it disposes of it, and of nothing that somebody still reads.</remarks>
-internal sealed unsafe partial class SystemMemory : MemoryManager<byte>
+internal sealed unsafe class SystemMemory : MemoryManager<byte>
 {
     private readonly int _length;
     private readonly bool _isMapped;
@@ -23,7 +24,7 @@ internal sealed unsafe partial class SystemMemory : MemoryManager<byte>
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(length);
         _length = length;
-        _start = OperatingSystem.IsLinux() ? Native.Map(length) : null;
+        _start = OperatingSystem.IsLinux() ? SpareMemory.Take(length) : null;
         _isMapped = _start is not null;
         _start = _isMapped ? _start : (byte*)NativeMemory.Alloc((nuint)length);
     }
@@ -71,9 +72,9 @@ internal sealed unsafe partial class SystemMemory : MemoryManager<byte>
             return;
         }
 
-        if (_isMapped)
+        if (_isMapped && OperatingSystem.IsLinux())
         {
-            _ = Native.Unmap(_start, (nuint)_length);
+            SpareMemory.Give(_start, _length);
         }
         else
         {
@@ -81,24 +82,5 @@ internal sealed unsafe partial class SystemMemory : MemoryManager<byte>
         }
 
         _start = null;
-    }
-
-    private static partial class Native
-    {
-        private const int ReadAndWrite = 3;
-        private const int PrivateAndAnonymous = 0x22;
-
-        /// <summary>Memory mapped by itself: what the C library's heap has had, it keeps as well. Null when there is none.</summary>
-        public static byte* Map(int length)
-        {
-            var start = Map(null, (nuint)length, ReadAndWrite, PrivateAndAnonymous, -1, 0);
-            return start == -1 ? null : (byte*)start;
-        }
-
-        [LibraryImport("libc", EntryPoint = "munmap")]
-        public static partial int Unmap(byte* start, nuint length);
-
-        [LibraryImport("libc", EntryPoint = "mmap")]
-        private static partial nint Map(byte* start, nuint length, int protection, int flags, int file, nint offset);
     }
 }
