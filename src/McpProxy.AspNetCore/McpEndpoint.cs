@@ -6,6 +6,7 @@ using McpProxy.Telemetry;
 using McpProxy.Transports;
 using McpProxy.Transports.Stdio;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Logging;
@@ -140,6 +141,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         {
             // The client is gone, or this side is closing: nobody is left to answer.
         }
+        catch (ConnectionResetException)
+        {
+            // It has gone in the middle of its request, which is seen there before the request is told.
+            LogBrokenOff(context.Request.Path);
+        }
         catch (Exception e)
         {
             // A defect of ours: the server answers 500, and what it was must not be lost.
@@ -150,6 +156,9 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Refused a request: {Reason}")]
     private partial void LogRefused(string reason);
+
+    [LoggerMessage(Level = LogLevel.Debug, Message = "A client broke off its request to {Where}")]
+    private partial void LogBrokenOff(string where);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while serving {Where}")]
     private partial void LogDefect(Exception exception, string where);

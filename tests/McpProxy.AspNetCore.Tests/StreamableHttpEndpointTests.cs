@@ -1,4 +1,6 @@
 using System.Net;
+using System.Net.Sockets;
+using McpProxy.AspNetCore.Tests.Access;
 using McpProxy.Eras;
 using McpProxy.Tests;
 using McpProxy.Transports;
@@ -393,6 +395,24 @@ public sealed class StreamableHttpEndpointTests
 
         await next.SayAsync("""{"jsonrpc":"2.0","id":2,"result":{}}""");
         (await (await posting).TextAsync()).ShouldContain("\"id\":2,\"result\"");
+    }
+
+    [Fact]
+    public async Task A_client_that_breaks_off_in_the_middle_of_its_request_is_no_defect()
+    {
+        using var log = new LogKeeper();
+        await using var server = await TestServer.StartAsync(_upstream, loggers: log);
+        using (var socket = new Socket(SocketType.Stream, ProtocolType.Tcp))
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, server.Url.Port);
+            await socket.SendAsync("POST /mcp HTTP/1.1\r\nHost: localhost\r\nAccept: application/json\r\nContent-Type: application/json\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"u8.ToArray());
+            (await socket.ReceiveAsync(new byte[100])).ShouldBeGreaterThan(0, "the body is being waited for");
+            socket.LingerState = new(true, 0);
+        }
+
+        await UntilAsync(() => log.All.Count > 0);
+        log.All.ShouldHaveSingleItem().ShouldStartWith("A client broke off");
+        log.Warnings.ShouldBeEmpty();
     }
 
     [Fact]

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 
 namespace McpProxy.AspNetCore.Tests;
 
@@ -29,10 +30,10 @@ internal sealed class TestServer : IAsyncDisposable
     public int SessionCount => _endpoint!.SessionCount;
 
     public static async Task<TestServer> StartAsync(
-        IUpstream upstream, McpEndpointOptions? options = null, TimeProvider? time = null, ConnectionLimits? connections = null, OperationsOptions? operations = null)
+        IUpstream upstream, McpEndpointOptions? options = null, TimeProvider? time = null, ConnectionLimits? connections = null, OperationsOptions? operations = null, ILoggerFactory? loggers = null)
     {
         var app = Build(0, connections);
-        var endpoint = new McpEndpoint(upstream, options, time);
+        var endpoint = new McpEndpoint(upstream, options, time, loggers);
         app.UseRouting();
         endpoint.Map(app);
         if (operations is not null)
