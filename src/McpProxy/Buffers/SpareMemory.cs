@@ -26,16 +26,9 @@ internal static unsafe partial class SpareMemory
     /// <summary>Takes memory of at least a given length, whose contents are undefined; null when there is none.</summary>
     public static byte* Take(int length)
     {
-        if (length <= Unit)
+        if (length <= Unit && TakeSpare() is var spare && spare is not null)
         {
-            foreach (ref var spare in s_spares.AsSpan())
-            {
-                var kept = Interlocked.Exchange(ref spare, 0);
-                if (kept != 0)
-                {
-                    return (byte*)kept;
-                }
-            }
+            return spare;
         }
 
         var start = Map(null, Whole(length), ReadAndWrite, PrivateAndAnonymous, -1, 0);
@@ -62,14 +55,25 @@ internal static unsafe partial class SpareMemory
     /// <summary>Keeps nothing any longer, until the next large message.</summary>
     public static void Trim()
     {
+        while (TakeSpare() is var spare && spare is not null)
+        {
+            _ = Unmap(spare, Unit);
+        }
+    }
+
+    /// <summary>One of the blocks that are kept; null when there is none.</summary>
+    private static byte* TakeSpare()
+    {
         foreach (ref var spare in s_spares.AsSpan())
         {
             var kept = Interlocked.Exchange(ref spare, 0);
             if (kept != 0)
             {
-                _ = Unmap((byte*)kept, Unit);
+                return (byte*)kept;
             }
         }
+
+        return null;
     }
 
     private static nuint Whole(int length) => (nuint)(((long)length + Unit - 1) / Unit * Unit);
