@@ -260,11 +260,11 @@ internal sealed class PlainConnection : IDisposable
     {
         try
         {
-            await _stream.WriteAsync(head.Buffer.AsMemory(0, head.Length), cancellationToken);
+            await _stream.WriteAsync(head.Bytes, cancellationToken);
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(head.Buffer);
+            head.Dispose();
         }
 
         if (rest.Length > 0)

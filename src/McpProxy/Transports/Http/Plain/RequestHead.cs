@@ -1,27 +1,21 @@
-using System.Buffers;
-using System.Buffers.Text;
-using System.Text;
+using McpProxy.Buffers;
 
 namespace McpProxy.Transports.Http.Plain;
 
 /// <summary>Writes the head of a request (RFC 9112, sections 3 and 5) into a buffer from the shared pool.</summary>
-internal struct RequestHead
+internal struct RequestHead : IDisposable
 {
     private const int FirstSize = 1024;
 
-    private byte[] _buffer;
-    private int _length;
+    private PooledBytes _bytes;
 
-    private RequestHead(int spare) => _buffer = ArrayPool<byte>.Shared.Rent(FirstSize + spare);
+    private RequestHead(int spare) => _bytes = new(FirstSize + spare);
 
     /// <summary>Whether the request asks for the connection to be closed after it.</summary>
     public bool AsksForClose { get; private set; }
 
-    /// <summary>The bytes written so far.</summary>
-    public readonly int Length => _length;
-
-    /// <summary>The whole buffer; who has written the head gives it back to the shared pool.</summary>
-    public readonly byte[] Buffer => _buffer;
+    /// <summary>What was written so far; who has sent it disposes of the head.</summary>
+    public readonly ReadOnlyMemory<byte> Bytes => _bytes.Memory;
 
     /// <summary>Writes the head of a request.</summary>
     /// <param name="request">The request.</param>
@@ -35,12 +29,11 @@ internal struct RequestHead
         try
         {
             head.Write(request, target, bodyLength);
-            head.Reserve(spare);
             return head;
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(head._buffer);
+            head.Dispose();
             throw;
         }
     }
@@ -55,7 +48,6 @@ internal struct RequestHead
         head.Append(request.Head.Span);
         head.AppendLength(bodyLength);
         head.Append("\r\n"u8);
-        head.Reserve(spare);
         return head;
     }
 
@@ -68,21 +60,19 @@ internal struct RequestHead
         try
         {
             head.WriteFields(request, target);
-            return head.AsksForClose ? null : head._buffer.AsSpan(0, head._length).ToArray();
+            return head.AsksForClose ? null : head.Bytes.ToArray();
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(head._buffer);
+            head.Dispose();
         }
     }
 
     /// <summary>Adds the beginning of the body behind the head.</summary>
-    public void Append(ReadOnlySpan<byte> bytes)
-    {
-        Reserve(bytes.Length);
-        bytes.CopyTo(_buffer.AsSpan(_length));
-        _length += bytes.Length;
-    }
+    public void Append(ReadOnlySpan<byte> bytes) => _bytes.Append(bytes);
+
+    /// <summary>Gives the memory back.</summary>
+    public readonly void Dispose() => _bytes.Dispose();
 
     private void Write(HttpRequestMessage request, PlainTarget target, int? bodyLength)
     {
@@ -100,9 +90,7 @@ internal struct RequestHead
     private void AppendLength(int length)
     {
         Append("Content-Length: "u8);
-        Reserve(10);
-        Utf8Formatter.TryFormat(length, _buffer.AsSpan(_length), out var digits);
-        _length += digits;
+        _bytes.Append(length);
         Append("\r\n"u8);
     }
 
@@ -148,25 +136,9 @@ internal struct RequestHead
 
     private void Append(string text)
     {
-        Reserve(text.Length);
-        if (text.AsSpan().ContainsAny('\r', '\n', '\0') || Ascii.FromUtf16(text, _buffer.AsSpan(_length), out var written) != OperationStatus.Done)
+        if (!_bytes.TryAppend(text))
         {
             throw new HttpRequestException("Request headers must contain only ASCII characters.");
         }
-
-        _length += written;
-    }
-
-    private void Reserve(int count)
-    {
-        if (_buffer.Length - _length >= count)
-        {
-            return;
-        }
-
-        var larger = ArrayPool<byte>.Shared.Rent(Math.Max(_buffer.Length * 2, _length + count));
-        _buffer.AsSpan(0, _length).CopyTo(larger);
-        ArrayPool<byte>.Shared.Return(_buffer);
-        _buffer = larger;
     }
 }
