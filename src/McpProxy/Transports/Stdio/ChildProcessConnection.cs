@@ -41,7 +41,9 @@ internal sealed partial class ChildProcessConnection : IConnection
         try
         {
             _child = ChildProcess.Start(options, loops);
-            _writer = new(_child.Input, isBlocking: false);
+
+            // What did not reach a child that is gone is answered where its end is seen.
+            _writer = new(_child.Input, isBlocking: false, confirms: false);
             _errorDrained = DrainErrorAsync(_child.Error);
             LogStarted(_name, _child.Id);
             ProxyMeter.ChildStarted(succeeded: true);

@@ -17,6 +17,7 @@ internal sealed class StdioWriter : IBatchEnd
 
     private readonly Stream _stream;
     private readonly bool _isBlocking;
+    private readonly bool _confirms;
     private readonly EventLoop? _loop;
     private readonly Lock _gate = new();
     private readonly Stack<WrittenLine> _lines = [];
@@ -29,8 +30,13 @@ internal sealed class StdioWriter : IBatchEnd
 
     /// <param name="stream">Where to.</param>
     /// <param name="isBlocking">Whether the stream has no asynchronous writes of its own: then a detour over the thread pool would gain nothing.</param>
-    public StdioWriter(Stream stream, bool isBlocking)
+    /// <param name="confirms">
+    /// Whether who writes waits until it is written. If not, a short message counts as written when it is copied, and only who finds no room waits: for a
+    /// reader whose end says by itself what has not reached it.
+    /// </param>
+    public StdioWriter(Stream stream, bool isBlocking, bool confirms = true)
     {
+        _confirms = confirms;
         _stream = stream;
         _isBlocking = isBlocking;
         _loop = OperatingSystem.IsLinux() && stream is DescriptorStream descriptor ? descriptor.Loop : null;
@@ -236,6 +242,18 @@ internal sealed class StdioWriter : IBatchEnd
     /// <summary>Has a message written with those that wait. Under the lock.</summary>
     private ValueTask<bool> AddWaiting(ReadOnlySpan<byte> message, CancellationToken cancellationToken)
     {
+        if (_waiting is null)
+        {
+            _waiting = Interlocked.Exchange(ref _spare, null) ?? new();
+            _waiting.Begin(canGiveUp: !_isHeld);
+        }
+
+        _waiting.Add(message);
+        if (!_confirms)
+        {
+            return new(!_closed);
+        }
+
         WrittenLine? line;
         lock (_lines)
         {
@@ -243,13 +261,7 @@ internal sealed class StdioWriter : IBatchEnd
         }
 
         var written = line.BeginAsync(cancellationToken);
-        if (_waiting is null)
-        {
-            _waiting = Interlocked.Exchange(ref _spare, null) ?? new();
-            _waiting.Begin(canGiveUp: !_isHeld);
-        }
-
-        _waiting.Add(message, line);
+        _waiting.Add(line);
         return written;
     }
 
@@ -332,10 +344,14 @@ internal sealed class StdioWriter : IBatchEnd
             _buffer = ArrayPool<byte>.Shared.Rent(MaxCopied);
         }
 
-        public void Add(ReadOnlySpan<byte> message, WrittenLine line)
+        public void Add(ReadOnlySpan<byte> message)
         {
             Frame(message, _buffer.AsSpan(Length));
             Length += message.Length + 1;
+        }
+
+        public void Add(WrittenLine line)
+        {
             _lines.Add(line);
             if (_canGiveUp)
             {
