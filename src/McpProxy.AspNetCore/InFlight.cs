@@ -19,16 +19,8 @@ internal sealed class InFlight
         return new(this);
     }
 
-    /// <summary>Completes when none is left.</summary>
-    public Task NoneAsync()
-    {
-        lock (_gate)
-        {
-            return _count == 0 ? Task.CompletedTask : (_none ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
-        }
-    }
-
-    private void Leave()
+    /// <summary>It has been answered, for who has nothing to dispose of.</summary>
+    public void Leave()
     {
         lock (_gate)
         {
@@ -37,6 +29,15 @@ internal sealed class InFlight
                 _none?.TrySetResult();
                 _none = null;
             }
+        }
+    }
+
+    /// <summary>Completes when none is left.</summary>
+    public Task NoneAsync()
+    {
+        lock (_gate)
+        {
+            return _count == 0 ? Task.CompletedTask : (_none ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         }
     }
 

@@ -25,9 +25,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly RequestGuard _guard;
     private readonly CrossOrigin _crossOrigin;
     private readonly Serving _serving;
+    private readonly StreamableHttpTransport _streamable;
+    private readonly RequestDelegate _streamableHttp;
     private readonly SseTransport _sse;
+    private readonly RequestDelegate _messages;
     private readonly UpstreamReadiness _readiness;
     private readonly StdioUpstream? _ofClients;
+    private readonly bool _isOpen;
 
     /// <summary>Makes an endpoint; <see cref="Map"/> puts it at its paths.</summary>
     /// <param name="upstream">The server.</param>
@@ -43,8 +47,11 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _guard = new(_options);
         _crossOrigin = new(_options);
         _serving = new(upstream, _options, OnDied, time ?? TimeProvider.System, loggers ?? NullLoggerFactory.Instance);
-        StreamableHttp = Guarded(new StreamableHttpTransport(_serving).HandleAsync);
+        _streamable = new(_serving);
+        _streamableHttp = AnswerAsync;
+        _isOpen = _options.IsBehindFrontDoor && _options.Gates.Count == 0;
         _sse = new(_serving);
+        _messages = Guarded(_sse.PostAsync);
         _readiness = new(upstream, time ?? TimeProvider.System);
 
         // Serving has made sure of what it is.
@@ -57,8 +64,24 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     /// <summary>Sessions that exist now.</summary>
     public int SessionCount => _serving.SessionCount;
 
-    /// <summary>What answers requests at the path of Streamable HTTP: for a program that knows the path and need not have it looked up.</summary>
-    internal RequestDelegate StreamableHttp { get; }
+    /// <summary>Where messages are posted to, and what answers: for a program that need not have such a path looked up.</summary>
+    internal IEnumerable<(string Path, RequestDelegate Handle)> Posts
+    {
+        get
+        {
+            if (_options.StreamableHttpPath is { } path)
+            {
+                yield return (path, _streamableHttp);
+            }
+
+            if (HasSse)
+            {
+                yield return (_options.MessagesPath, _messages);
+            }
+        }
+    }
+
+    private bool HasSse => _options.SsePath is not null && _options.SessionMode != SessionMode.Stateless;
 
     /// <summary>Puts the endpoint at its paths.</summary>
     /// <returns>A builder for conventions of the application, such as its own authorisation.</returns>
@@ -67,13 +90,13 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         var builders = new List<IEndpointConventionBuilder>();
         if (_options.StreamableHttpPath is { } path)
         {
-            builders.Add(routes.Map(path, StreamableHttp));
+            builders.Add(routes.Map(path, _streamableHttp));
         }
 
-        if (_options.SsePath is { } ssePath && _options.SessionMode != SessionMode.Stateless)
+        if (HasSse)
         {
-            builders.Add(routes.Map(ssePath, Guarded(_sse.OpenAsync)));
-            builders.Add(routes.Map(_options.MessagesPath, Guarded(_sse.PostAsync)));
+            builders.Add(routes.Map(_options.SsePath!, Guarded(_sse.OpenAsync)));
+            builders.Add(routes.Map(_options.MessagesPath, _messages));
         }
 
         return new ConventionBuilders(builders);
@@ -105,6 +128,22 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         ServerDied?.Invoke(end);
     }
 
+    private Task AnswerAsync(HttpContext context)
+    {
+        if (_isOpen)
+        {
+            Trace(context);
+            if (_streamable.TryAnswer(context, out var answered))
+            {
+                return answered;
+            }
+        }
+
+        return GuardedAsync(context, _streamable.HandleAsync);
+    }
+
+    private static void Trace(HttpContext context) => TraceContext.Receive(context.Request.Headers[TraceHeaders.Parent], context.Request.Headers[TraceHeaders.State]);
+
     private RequestDelegate Guarded(Func<HttpContext, Task> handle) => context => GuardedAsync(context, handle);
 
     private async Task GuardedAsync(HttpContext context, Func<HttpContext, Task> handle)
@@ -133,7 +172,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
             if (await _serving.Limiter.AdmitAsync(context))
             {
-                TraceContext.Receive(context.Request.Headers[TraceHeaders.Parent], context.Request.Headers[TraceHeaders.State]);
+                Trace(context);
                 await handle(context);
             }
         }

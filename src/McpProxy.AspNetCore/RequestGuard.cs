@@ -9,17 +9,37 @@ namespace McpProxy.AspNetCore;
 /// </summary>
 internal sealed class RequestGuard(McpEndpointOptions options)
 {
+    /// <summary>The <c>Host</c> that was allowed last, and the address where it came in: nearly all requests have the same.</summary>
+    private volatile Allowed? _last;
+
     /// <summary>Why a request is refused; null when it may come in.</summary>
     public string? Refusal(HttpContext context)
     {
-        var host = context.Request.Host;
-        if (!IsAllowedHost(host.Host, context.Connection.LocalIpAddress))
+        var headers = context.Request.Headers;
+        if (!IsAllowedHost(headers.Host.ToString(), context) && context.Request.Host.Host is var host)
         {
-            return $"the Host \"{host.Host}\" is not allowed: add --allow-host {host.Host} if it is meant";
+            return $"the Host \"{host}\" is not allowed: add --allow-host {host} if it is meant";
         }
 
-        var origin = context.Request.Headers.Origin.ToString();
-        return context.Request.Headers.Origin.Count == 0 || IsAllowedOrigin(origin) ? null : $"the Origin \"{origin}\" is not allowed: add --allow-origin {origin} if it is meant";
+        var origins = headers.Origin;
+        return origins.Count == 0 || IsAllowedOrigin(origins.ToString()) ? null : $"the Origin \"{origins}\" is not allowed: add --allow-origin {origins} if it is meant";
+    }
+
+    private bool IsAllowedHost(string header, HttpContext context)
+    {
+        var connectedTo = context.Connection.LocalIpAddress;
+        if (_last is { } last && last.Host == header && Equals(last.ConnectedTo, connectedTo))
+        {
+            return true;
+        }
+
+        var isAllowed = IsAllowedHost(context.Request.Host.Host, connectedTo);
+        if (isAllowed)
+        {
+            _last = new(header, connectedTo);
+        }
+
+        return isAllowed;
     }
 
     private bool IsAllowedHost(string host, IPAddress? connectedTo) =>
@@ -43,4 +63,6 @@ internal sealed class RequestGuard(McpEndpointOptions options)
         host == "127.0.0.1"
         || string.Equals(host, "localhost", StringComparison.OrdinalIgnoreCase)
         || (IPAddress.TryParse(host.Trim('[', ']'), out var address) && IPAddress.IsLoopback(address));
+
+    private sealed record Allowed(string Host, IPAddress? ConnectedTo);
 }

@@ -32,6 +32,7 @@ internal sealed partial class Serving : IAsyncDisposable
         Limiter = new(options.Limits, time, RequestsInFlightOf, _logger);
         Replays = new(options.ReplayMaxTotalBytes);
         Closing = _closing.Token;
+        NamesRequestsInLogs = !upstream.StartsServer || _logger.IsEnabled(LogLevel.Debug);
         var tick = options.KeepAliveInterval / 3;
         _ticker = time.CreateTimer(_ => Tick(), null, tick, tick);
     }
@@ -44,6 +45,11 @@ internal sealed partial class Serving : IAsyncDisposable
     public TimeProvider Time { get; }
 
     public ILogger Logger => _logger;
+
+    /// <summary>
+    /// Whether something may be logged while a request is passed on to a server, and is to name the request: with a command nothing is, but at debug level.
+    /// </summary>
+    public bool NamesRequestsInLogs { get; }
 
     public ServedUpstreams Upstreams { get; }
 

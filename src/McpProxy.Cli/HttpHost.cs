@@ -3,6 +3,7 @@ using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
 using McpProxy.AspNetCore.Connections;
+using McpProxy.AspNetCore.Connections.Posts;
 using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
@@ -12,6 +13,7 @@ using McpProxy.Transports.Polling;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.DependencyInjection;
@@ -51,7 +53,10 @@ internal sealed partial class HttpHost : IAsyncDisposable
         var addresses = await ResolveAsync(settings.Host, cancellationToken);
         var (authentication, tls) = Access(settings, loggers);
         var builder = WebApplication.CreateEmptyBuilder(new());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls));
+
+        // The server is configured before there is somebody to answer, and asks for this when it begins to listen.
+        Func<ConnectionDelegate, ConnectionDelegate>? usualPosts = null;
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls, next => usualPosts?.Invoke(next) ?? next));
         builder.Services.Configure<SocketTransportOptions>(sockets => Configure(sockets, settings.Connections));
         if (OperatingSystem.IsLinux() && loops is not null)
         {
@@ -77,14 +82,24 @@ internal sealed partial class HttpHost : IAsyncDisposable
         try
         {
             var accessLog = new AccessLog(loggers.CreateLogger("access"), TimeProvider.System);
-            app.Use(next => context => accessLog.InvokeAsync(context, next));
-            app.Use(next => new FrontDoor(options, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before(next));
-            if (options.StreamableHttpPath is { } path)
+            var door = new FrontDoor(options, settings.Connections, TimeProvider.System, loggers.CreateLogger("http"));
+            RequestDelegate Entered(RequestDelegate next)
             {
-                // As good as every request is for it; other spellings of it are routed.
-                app.Use(next => context => context.Request.Path.Value == path ? endpoint.StreamableHttp(context) : next(context));
+                var inside = door.Before(next);
+                return context => accessLog.InvokeAsync(context, inside);
             }
 
+            var posts = endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle, StringComparer.Ordinal);
+            if (OperatingSystem.IsLinux() && loops is not null)
+            {
+                var targets = posts.ToDictionary(post => post.Key, post => Entered(post.Value), StringComparer.Ordinal);
+                usualPosts = new UsualPosts(targets, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before;
+            }
+
+            app.Use(Entered);
+
+            // As good as every request is for one of these; other spellings of them are routed.
+            app.Use(next => context => (posts.TryGetValue(context.Request.Path.Value ?? "", out var handle) ? handle : next)(context));
             app.UseRouting();
             endpoint.Map(app);
             operations.Map(app);
@@ -163,7 +178,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         }
     }
 
-    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses, ServerTls? tls)
+    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses, ServerTls? tls, Func<ConnectionDelegate, ConnectionDelegate> usualPosts)
     {
         kestrel.AddServerHeader = false;
 
@@ -172,7 +187,17 @@ internal sealed partial class HttpHost : IAsyncDisposable
         settings.Connections.ApplyBehindDoorTo(kestrel.Limits);
         foreach (var address in addresses)
         {
-            kestrel.Listen(address, settings.Port ?? 0, listen => tls?.Use(listen));
+            kestrel.Listen(address, settings.Port ?? 0, listen =>
+            {
+                if (tls is not null)
+                {
+                    tls.Use(listen);
+                }
+                else
+                {
+                    listen.Use(usualPosts);
+                }
+            });
         }
     }
 

@@ -14,8 +14,8 @@ using Microsoft.Win32.SafeHandles;
 namespace McpProxy.AspNetCore.Connections;
 
 /// <summary>
-/// One connection of a client. What comes is read as soon as it is there, also while nobody asks for it: only so a client is seen to go. No memory is held
-/// while nothing comes.
+/// One connection of a client. Once its <see cref="Transport"/> is asked for, what comes is read as soon as it is there, also while nobody asks for it: only so
+/// a client is seen to go. No memory is held while nothing comes. Before that, <see cref="Stream"/> is the caller's to read and write.
 /// </summary>
 [SupportedOSPlatform("linux")]
 internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdFeature, IConnectionItemsFeature, IConnectionTransportFeature, IConnectionLifetimeFeature, IConnectionEndPointFeature, IMemoryPoolFeature
@@ -25,15 +25,17 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
     private readonly DescriptorStream _stream;
     private readonly long _number;
     private readonly ILogger _logger;
-    private readonly Pipe _input;
-    private readonly Pipe _output;
+    private readonly LoopTransportOptions _options;
     private readonly CancellationTokenSource _closed = new();
     private readonly TaskCompletionSource _closedIsTold = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConnectionFeatures _features;
     private readonly Lock _gate = new();
-    private readonly Task _receiving;
-    private readonly Task _sending;
+    private Pipes? _pipes;
+    private IDuplexPipe? _transport;
+    private ReadOnlyMemory<byte> _returned;
+    private Task? _readable;
     private Exception? _end;
+    private int _isTelling;
     private string? _id;
     private IDictionary<object, object?>? _items;
 
@@ -55,14 +57,11 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         RemoteEndPoint = remote;
         _features = new(this);
         ConnectionClosed = _closed.Token;
-
-        // Whoever has something goes on with it at once, on the thread where it has it: that is what the loop is for.
-        _input = new(new(memory, PipeScheduler.Inline, PipeScheduler.Inline, options.MaxReadBufferSize, options.MaxReadBufferSize / 2, useSynchronizationContext: false));
-        _output = new(new(memory, PipeScheduler.Inline, PipeScheduler.Inline, options.MaxWriteBufferSize, options.MaxWriteBufferSize / 2, useSynchronizationContext: false));
-        Transport = new DuplexPipe(_input.Reader, _output.Writer);
-        _receiving = ReceiveAsync();
-        _sending = SendAsync();
+        _options = options;
     }
+
+    /// <summary>The connection itself, for who reads and writes it without <see cref="Transport"/>.</summary>
+    public DescriptorStream Stream => _stream;
 
     public override string ConnectionId
     {
@@ -78,7 +77,11 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         set => _items = value;
     }
 
-    public override IDuplexPipe Transport { get; set; }
+    public override IDuplexPipe Transport
+    {
+        get => _transport ??= Begin();
+        set => _transport = value;
+    }
 
     public MemoryPool<byte> MemoryPool { get; }
 
@@ -88,24 +91,74 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
     {
         // The server has a reason less often than the signature says.
         End(abortReason ?? new ConnectionAbortedException(), isBroken: true);
-        _output.Reader.CancelPendingRead();
+        _pipes?.Output.Reader.CancelPendingRead();
+    }
+
+    /// <summary>Ends a connection whose <see cref="Transport"/> was not asked for.</summary>
+    /// <param name="error">What broke it off; null for an end in order.</param>
+    public void Close(Exception? error)
+    {
+        End(error is null ? new ConnectionAbortedException("The connection was closed") : Described(error), isBroken: error is not null);
+        TellClosedSoon();
+    }
+
+    /// <summary>Gives back what was read and is not for who read it: the <see cref="Transport"/> begins with it.</summary>
+    /// <param name="unread">The bytes.</param>
+    /// <param name="readable">The wait for more that is under way; null where there is none.</param>
+    public void Return(ReadOnlyMemory<byte> unread, Task? readable)
+    {
+        _returned = unread;
+        _readable = readable;
     }
 
     public override async ValueTask DisposeAsync()
     {
-        await _input.Reader.CompleteAsync();
-        await _output.Writer.CompleteAsync();
-        await _receiving;
-        await _sending;
+        if (_pipes is { } pipes)
+        {
+            await pipes.Input.Reader.CompleteAsync();
+            await pipes.Output.Writer.CompleteAsync();
+            await pipes.Receiving;
+            await pipes.Sending;
+        }
+        else
+        {
+            Close(null);
+            await _closedIsTold.Task;
+        }
+
         _closed.Dispose();
         await base.DisposeAsync();
     }
 
-    private async Task ReceiveAsync()
+    private DuplexPipe Begin()
+    {
+        // Whoever has something goes on with it at once, on the thread where it has it: that is what the loop is for.
+        var input = new Pipe(new(MemoryPool, PipeScheduler.Inline, PipeScheduler.Inline, _options.MaxReadBufferSize, _options.MaxReadBufferSize / 2, useSynchronizationContext: false));
+        var output = new Pipe(new(MemoryPool, PipeScheduler.Inline, PipeScheduler.Inline, _options.MaxWriteBufferSize, _options.MaxWriteBufferSize / 2, useSynchronizationContext: false));
+        _pipes = new(input, output);
+        _pipes.Receiving = ReceiveAsync(input.Writer);
+        _pipes.Sending = SendAsync(input.Writer, output.Reader);
+        return new(input.Reader, output.Writer);
+    }
+
+    private async Task ReceiveAsync(PipeWriter input)
     {
         Exception? error = null;
         try
         {
+            if (!_returned.IsEmpty)
+            {
+                input.Write(_returned.Span);
+                _returned = default;
+                await input.FlushAsync();
+            }
+
+            if (_readable is { } readable)
+            {
+                _readable = null;
+                await readable;
+            }
+
             var isMoreLikely = false;
             while (true)
             {
@@ -115,7 +168,7 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
                     await _stream.WaitToReadAsync(CancellationToken.None);
                 }
 
-                var memory = _input.Writer.GetMemory();
+                var memory = input.GetMemory();
                 var count = await _stream.ReadAsync(memory);
                 if (count == 0)
                 {
@@ -123,8 +176,8 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
                 }
 
                 isMoreLikely = count == memory.Length;
-                _input.Writer.Advance(count);
-                var result = await _input.Writer.FlushAsync();
+                input.Advance(count);
+                var result = await input.FlushAsync();
                 if (result.IsCompleted || result.IsCanceled)
                 {
                     break;
@@ -142,26 +195,26 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
             await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
         }
 
-        await _input.Writer.CompleteAsync(_end ?? error);
-        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.TellClosed(), this, preferLocal: false);
+        await input.CompleteAsync(_end ?? error);
+        TellClosedSoon();
         await _closedIsTold.Task;
     }
 
-    private async Task SendAsync()
+    private async Task SendAsync(PipeWriter input, PipeReader output)
     {
         Exception? error = null;
         try
         {
             while (true)
             {
-                var result = await _output.Reader.ReadAsync();
+                var result = await output.ReadAsync();
                 if (result.IsCanceled)
                 {
                     break;
                 }
 
                 await WriteAsync(result.Buffer);
-                _output.Reader.AdvanceTo(result.Buffer.End);
+                output.AdvanceTo(result.Buffer.End);
                 if (result.IsCompleted)
                 {
                     break;
@@ -177,8 +230,8 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         End(error ?? new ConnectionAbortedException("The connection was closed after what was to be sent"), isBroken: error is not null);
 
         // Who wrote what could not be sent learns it from the end of the connection.
-        await _output.Reader.CompleteAsync();
-        _input.Writer.CancelPendingFlush();
+        await output.CompleteAsync();
+        input.CancelPendingFlush();
     }
 
     /// <summary>Writes the blocks of a pipe: many are copied together, since a call of the system for each would take longer.</summary>
@@ -231,6 +284,15 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
         _stream.Dispose();
     }
 
+    /// <summary>On another thread: who is told may do what it likes.</summary>
+    private void TellClosedSoon()
+    {
+        if (Interlocked.Exchange(ref _isTelling, 1) == 0)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.TellClosed(), this, preferLocal: false);
+        }
+    }
+
     private void TellClosed()
     {
         try
@@ -253,4 +315,16 @@ internal sealed partial class LoopConnection : ConnectionContext, IConnectionIdF
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while closing connection {Id}")]
     private partial void LogDefect(Exception exception, string id);
+
+    /// <summary>What is behind the <see cref="Transport"/>.</summary>
+    private sealed class Pipes(Pipe input, Pipe output)
+    {
+        public Pipe Input => input;
+
+        public Pipe Output => output;
+
+        public Task Receiving { get; set; } = Task.CompletedTask;
+
+        public Task Sending { get; set; } = Task.CompletedTask;
+    }
 }

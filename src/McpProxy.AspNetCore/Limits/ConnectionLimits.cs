@@ -1,3 +1,4 @@
+using McpProxy.AspNetCore.Connections.Posts;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 
@@ -57,6 +58,11 @@ public sealed record ConnectionLimits
     /// <summary>Why a request's headers are too many; null when they are not.</summary>
     internal string? Refusal(IHeaderDictionary headers)
     {
+        if (headers is HeaderList list && list.Count <= MaxHeaderCount && list.Size <= MaxHeaderSize)
+        {
+            return null;
+        }
+
         var (count, size) = (0, 0);
         foreach (var (name, values) in headers)
         {

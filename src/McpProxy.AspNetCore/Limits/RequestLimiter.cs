@@ -15,6 +15,11 @@ internal sealed partial class RequestLimiter(RequestLimits limits, TimeProvider 
 {
     private readonly RateLimiter? _rate = limits.RequestsPerSecond > 0 ? new(limits, time) : null;
 
+    /// <summary>Whether a message comes in that is a request of a session, without anybody being asked; if not, <see cref="AdmitAsync(HttpContext, PostedMessages, int)"/> says why.</summary>
+    /// <param name="inSession">How many are in flight there.</param>
+    public bool AdmitsAtOnce(int inSession) =>
+        _rate is null && limits.MaxRequestsPerClient <= 0 && (limits.MaxRequestsPerSession <= 0 || inSession < limits.MaxRequestsPerSession);
+
     /// <summary>Lets an HTTP request be read, or answers it.</summary>
     /// <returns>False when it was answered here.</returns>
     public async ValueTask<bool> AdmitAsync(HttpContext context)

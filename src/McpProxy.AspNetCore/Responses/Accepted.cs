@@ -11,6 +11,9 @@ internal readonly record struct Accepted(bool Json, bool Events)
 {
     private const string Usual = "application/json, text/event-stream";
 
+    /// <summary>Whether both are taken, as clients of the protocol have to say.</summary>
+    public bool IsUsual => Json && Events;
+
     /// <summary>Reads the <c>Accept</c> header; without one everything is taken.</summary>
     public static Accepted By(HttpRequest request)
     {

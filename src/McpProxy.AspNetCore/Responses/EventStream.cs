@@ -23,6 +23,7 @@ internal sealed class EventStream : IAsyncDisposable
     private long _writingSince;
     private volatile bool _started;
     private bool _isAnswered;
+    private int _isOver;
 
     /// <param name="context">The request.</param>
     /// <param name="time">The clock.</param>
@@ -33,8 +34,11 @@ internal sealed class EventStream : IAsyncDisposable
         _context = context;
         _time = time;
         _lastWrite = time.GetTimestamp();
-        _aborted = context.RequestAborted.Register(static state => ((EventStream)state!).Abort(), this);
+        _aborted = context.RequestAborted.UnsafeRegister(static state => ((EventStream)state!).Abort(), this);
     }
+
+    /// <summary>Its place among the <see cref="OpenStreams"/>.</summary>
+    public LinkedListNode<EventStream> Place => field ??= new(this);
 
     /// <summary>Whether the client takes a plain JSON answer.</summary>
     public bool AcceptsJson { get; init; }
@@ -48,6 +52,12 @@ internal sealed class EventStream : IAsyncDisposable
     /// <summary>The id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
     public EventId? FirstEventId { get; init; }
 
+    /// <summary>
+    /// Called when the response is over and nothing touches it any more, before <see cref="Completed"/>. With it the response needs nobody who waits for its end and
+    /// disposes of it.
+    /// </summary>
+    public Action<EventStream>? Ended { get; init; }
+
     /// <summary>Whether anything was sent.</summary>
     public bool HasStarted => _started;
 
@@ -58,7 +68,7 @@ internal sealed class EventStream : IAsyncDisposable
     public bool StartsEventsEarly { get; init; }
 
     /// <summary>Whether nothing has been sent yet, so that it may still become either.</summary>
-    public bool IsUndecided => !_started && !_completed.Task.IsCompleted;
+    public bool IsUndecided => !_started && !IsOver;
 
     /// <summary>Completes when nothing more can go out: the last message was sent, or the client is gone.</summary>
     public Task Completed => _completed.Task;
@@ -67,7 +77,9 @@ internal sealed class EventStream : IAsyncDisposable
     public bool IsAborted { get; private set; }
 
     /// <summary>Whether this response can carry a message that is not the answer itself.</summary>
-    public bool CanCarryEvents => AcceptsEvents && !_completed.Task.IsCompleted;
+    public bool CanCarryEvents => AcceptsEvents && !IsOver;
+
+    private bool IsOver => Volatile.Read(ref _isOver) != 0;
 
     /// <summary>Makes the response an event stream now.</summary>
     public Task<bool> StartEventsAsync() => ExclusiveAsync(() => new(StartAsync()));
@@ -96,7 +108,7 @@ internal sealed class EventStream : IAsyncDisposable
         await _turn.EnterAsync();
         try
         {
-            if (_started || _completed.Task.IsCompleted)
+            if (_started || IsOver)
             {
                 return false;
             }
@@ -123,7 +135,7 @@ internal sealed class EventStream : IAsyncDisposable
         }
 
         // Last: the request may go on right here, and its end takes the turn.
-        _completed.TrySetResult();
+        End();
         return true;
     }
 
@@ -174,7 +186,7 @@ internal sealed class EventStream : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        return _completed.Task.IsCompleted || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
+        return IsOver || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
             ? Task.CompletedTask
             : ExclusiveAsync(async () =>
             {
@@ -186,12 +198,12 @@ internal sealed class EventStream : IAsyncDisposable
     }
 
     /// <summary>Ends the response in order, after what is being written.</summary>
-    public void Complete() => _completed.TrySetResult();
+    public void Complete() => End();
 
     /// <summary>Ends the response and waits for a write under way: the response must not be touched afterwards.</summary>
     public async ValueTask DisposeAsync()
     {
-        _completed.TrySetResult();
+        End();
         await _aborted.DisposeAsync();
         await _turn.EnterAsync();
         _turn.Leave();
@@ -199,7 +211,46 @@ internal sealed class EventStream : IAsyncDisposable
 
     private void Abort()
     {
-        IsAborted = !_completed.Task.IsCompleted;
+        IsAborted = !IsOver;
+        End();
+    }
+
+    private void End()
+    {
+        if (Interlocked.Exchange(ref _isOver, 1) != 0)
+        {
+            return;
+        }
+
+        if (Ended is null)
+        {
+            _completed.TrySetResult();
+            return;
+        }
+
+        _ = _aborted.Unregister();
+        var turn = _turn.EnterAsync();
+        if (turn.IsCompleted)
+        {
+            EndInTurn();
+        }
+        else
+        {
+            // Something is being written: what is in its way knows that the response is over.
+            _ = EndAfterAsync(turn);
+        }
+    }
+
+    private async Task EndAfterAsync(Task turn)
+    {
+        await turn;
+        EndInTurn();
+    }
+
+    private void EndInTurn()
+    {
+        _turn.Leave();
+        Ended!(this);
         _completed.TrySetResult();
     }
 
@@ -208,7 +259,7 @@ internal sealed class EventStream : IAsyncDisposable
         await _turn.EnterAsync();
         try
         {
-            if (_completed.Task.IsCompleted || _isAnswered)
+            if (IsOver || _isAnswered)
             {
                 return false;
             }
@@ -255,26 +306,39 @@ internal sealed class EventStream : IAsyncDisposable
 
     private ValueTask FlushAsync(PipeWriter writer) => WriteAsync(writer, default);
 
+    private ValueTask WriteAsync(PipeWriter writer, ReadOnlyMemory<byte> bytes)
+    {
+        var writing = bytes.IsEmpty ? writer.FlushAsync(_context.RequestAborted) : writer.WriteAsync(bytes, _context.RequestAborted);
+#pragma warning disable VSTHRD103 // It has completed.
+        return writing.IsCompletedSuccessfully ? Written(writing.Result) : WriteSlowlyAsync(writing);
+#pragma warning restore VSTHRD103
+    }
+
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask WriteAsync(PipeWriter writer, ReadOnlyMemory<byte> bytes)
+    private async ValueTask WriteSlowlyAsync(ValueTask<FlushResult> writing)
     {
         // Zero means that nothing is being written; a clock may well begin there.
         Volatile.Write(ref _writingSince, Math.Max(1, _time.GetTimestamp()));
         try
         {
-            var result = await (bytes.IsEmpty ? writer.FlushAsync(_context.RequestAborted) : writer.WriteAsync(bytes, _context.RequestAborted));
-            if (result.IsCompleted)
-            {
-                // Nobody takes it any more, which may be known here before it is known to the request.
-                throw new IOException("the client is gone");
-            }
+            await Written(await writing);
         }
         finally
         {
             Volatile.Write(ref _writingSince, 0);
         }
+    }
+
+    private ValueTask Written(FlushResult result)
+    {
+        if (result.IsCompleted)
+        {
+            // Nobody takes it any more, which may be known here before it is known to the request.
+            return ValueTask.FromException(new IOException("the client is gone"));
+        }
 
         Volatile.Write(ref _lastWrite, _time.GetTimestamp());
+        return ValueTask.CompletedTask;
     }
 
     private static void Write(PipeWriter writer, ReadOnlySpan<byte> field, string value)

@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using McpProxy.Telemetry;
 
 namespace McpProxy.AspNetCore.Responses;
@@ -9,7 +8,8 @@ internal sealed class OpenStreams : IAsyncDisposable
     /// <summary>How long a response waits for an answer that it could send as plain JSON.</summary>
     private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(50);
 
-    private readonly ConcurrentDictionary<EventStream, byte> _streams = [];
+    private readonly Lock _gate = new();
+    private readonly LinkedList<EventStream> _streams = [];
     private readonly TimeSpan _interval;
     private readonly ITimer _startTimer;
     private int _isArmed;
@@ -22,19 +22,37 @@ internal sealed class OpenStreams : IAsyncDisposable
 
     public void Add(EventStream stream)
     {
-        ProxyMeter.Stream(_streams.TryAdd(stream, 0) ? 1 : 0);
+        lock (_gate)
+        {
+            _streams.AddLast(stream.Place);
+        }
+
+        ProxyMeter.Stream(1);
         if (stream.StartsEventsEarly)
         {
             Arm();
         }
     }
 
-    public void Remove(EventStream stream) => ProxyMeter.Stream(_streams.TryRemove(stream, out _) ? -1 : 0);
+    public void Remove(EventStream stream)
+    {
+        lock (_gate)
+        {
+            if (stream.Place.List is null)
+            {
+                return;
+            }
+
+            _streams.Remove(stream.Place);
+        }
+
+        ProxyMeter.Stream(-1);
+    }
 
     /// <summary>Called every third of the interval, so that no stream is silent for longer than the interval.</summary>
     public void Tick()
     {
-        foreach (var (stream, _) in _streams)
+        foreach (var stream in Now())
         {
             // Not awaited: a client that does not read must not hold up the others. The stream handles its own failures.
             _ = stream.KeepAliveAsync(_interval * 0.6);
@@ -42,6 +60,14 @@ internal sealed class OpenStreams : IAsyncDisposable
     }
 
     public ValueTask DisposeAsync() => _startTimer.DisposeAsync();
+
+    private EventStream[] Now()
+    {
+        lock (_gate)
+        {
+            return [.. _streams];
+        }
+    }
 
     private void Arm()
     {
@@ -55,7 +81,7 @@ internal sealed class OpenStreams : IAsyncDisposable
     {
         _isArmed = 0;
         var isAnyLeft = false;
-        foreach (var (stream, _) in _streams)
+        foreach (var stream in Now())
         {
             if (stream.StartsEventsEarly && stream.IsUndecided)
             {

@@ -39,6 +39,9 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     /// <summary>A stream whose requests were all answered: what is left of it can still be read.</summary>
     public static RequestStream Finished(int number, ReplayBuffer replay) => new(number, [], replay) { IsFinished = true };
 
+    /// <summary>Reads a stream that nobody knows yet through a response.</summary>
+    public void Begin(EventStream response) => _response = response;
+
     /// <summary>Reads the stream through a response from now on; one that did so before is ended.</summary>
     /// <param name="response">The response.</param>
     /// <param name="after">The last event that the client has, or null: what it was not sent yet is sent.</param>

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using McpProxy.AspNetCore.Connections.Posts;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
@@ -20,6 +22,7 @@ internal sealed class StreamableHttpSession : IConnection
     private readonly ReplayBuffer _replay;
     private readonly RequestStream _own;
     private readonly Action<HttpResponse> _starting;
+    private readonly Action<EventStream> _answered;
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, RequestStream> _byRequest = [];
     private readonly Dictionary<int, RequestStream> _byNumber = [];
@@ -43,6 +46,7 @@ internal sealed class StreamableHttpSession : IConnection
         _replay = new(serving.Options.ReplayMaxEvents, serving.Options.ReplayMaxBytes, serving.Replays);
         _own = new(0, [], _replay);
         _starting = NameSession;
+        _answered = Answered;
         _lastActivity = _time.GetTimestamp();
     }
 
@@ -202,6 +206,42 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
+    /// <summary>
+    /// Takes the usual message, one request in a body that has come whole, and answers it: the same as <see cref="PostAsync"/>, without a copy of the body and without
+    /// anybody who waits.
+    /// </summary>
+    /// <param name="context">The HTTP request.</param>
+    /// <param name="request">The message, which stands in the body.</param>
+    /// <param name="body">The body.</param>
+    /// <param name="answered">Completes when it was answered, and never fails.</param>
+    public bool TryAnswer(HttpContext context, in JsonRpcMessage request, WholeBody body, [NotNullWhen(true)] out Task? answered)
+    {
+        answered = null;
+        var requests = new List<JsonRpcId>(1) { request.Id.Detach() };
+        var stream = new RequestStream(Interlocked.Increment(ref _lastNumber), requests, _replay);
+        if (_receiver is not { } receiver || !TryRegister(stream, requests))
+        {
+            return false;
+        }
+
+        _serving.Requests.Enter();
+        var response = NewResponse(context, stream.LastSent, new(Json: true, Events: true), _answered);
+        stream.Begin(response);
+        Open(response);
+        var delivering = receiver.ReceiveAsync(request, default, _cancellation);
+        if (delivering.IsCompletedSuccessfully)
+        {
+            body.End();
+            answered = response.Completed;
+        }
+        else
+        {
+            answered = AnswerSlowlyAsync(delivering, requests, response);
+        }
+
+        return true;
+    }
+
     /// <summary>Opens the session's own stream, or takes a broken one up again.</summary>
     public async Task GetAsync(HttpContext context)
     {
@@ -258,6 +298,21 @@ internal sealed class StreamableHttpSession : IConnection
         {
             End("idle for too long");
         }
+    }
+
+    /// <summary>The body must stay where it is until the message was taken, whatever becomes of the response.</summary>
+    private async Task AnswerSlowlyAsync(ValueTask delivering, List<JsonRpcId> requests, EventStream response)
+    {
+        try
+        {
+            await delivering;
+        }
+        catch (OperationCanceledException)
+        {
+            await AbandonAsync([.. requests]);
+        }
+
+        await response.Completed;
     }
 
     private async ValueTask<bool> AnswerAsync(JsonRpcMessage message)
@@ -352,8 +407,9 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts) => new(context, _time, _serving.Options.ContinuesInline)
+    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts, Action<EventStream>? ended = null) => new(context, _time, _serving.Options.ContinuesInline)
     {
+        Ended = ended,
         AcceptsJson = accepts.Json,
         AcceptsEvents = accepts.Events,
         StartsEventsEarly = _protocolVersion is not null,
@@ -365,13 +421,24 @@ internal sealed class StreamableHttpSession : IConnection
 
     private OpenedResponse Opened(EventStream response)
     {
+        Open(response);
+        return new(this, response);
+    }
+
+    private void Open(EventStream response)
+    {
         lock (_gate)
         {
             _open++;
         }
 
         _serving.OpenStreams.Add(response);
-        return new(this, response);
+    }
+
+    private void Answered(EventStream response)
+    {
+        Closed(response);
+        _serving.Requests.Leave();
     }
 
     private void Closed(EventStream response)

@@ -1,4 +1,6 @@
 using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using McpProxy.AspNetCore.Connections.Posts;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Stateless;
@@ -38,6 +40,29 @@ internal sealed partial class StreamableHttpTransport
         "DELETE" when _hasSessions => DeleteAsync(context),
         _ => HttpReply.NotAllowedAsync(context, _hasSessions ? "GET, POST, DELETE" : "POST"),
     };
+
+    /// <summary>
+    /// Answers the usual request: one message of a session that goes on, with its body there, and nobody to be asked. Whatever is unusual about it is left as it is for
+    /// <see cref="HandleAsync"/>, which knows all there is.
+    /// </summary>
+    /// <param name="context">The request.</param>
+    /// <param name="answered">Completes when it was answered, and never fails.</param>
+    public bool TryAnswer(HttpContext context, [NotNullWhen(true)] out Task? answered)
+    {
+        answered = null;
+        var request = context.Request;
+        if (!_hasSessions || _serving.IsDraining || _serving.NamesRequestsInLogs
+            || request.BodyReader is not WholeBody body || body.Rest.Length > _serving.Options.MaxMessageSize || request.ContentType != "application/json" || !Accepted.By(request).IsUsual
+            || !_sessions.TryGetValue(request.Headers[McpHeaders.SessionId].ToString(), out var session) || session.Principal != Principal.Of(context)
+            || !session.AcceptsVersion(request.Headers[McpHeaders.ProtocolVersion].ToString()) || !_serving.Limiter.AdmitsAtOnce(session.Relay?.RequestsInFlight ?? 0))
+        {
+            return false;
+        }
+
+        return JsonRpcMessage.TryParse(body.Rest, _serving.Options.Limits.MaxJsonDepth, out var message, out _)
+            && message.Kind == JsonRpcMessageKind.Request && !message.Is("initialize"u8) && !message.Is("subscriptions/listen"u8) && !message.IsModern()
+            && session.TryAnswer(context, message, body, out answered);
+    }
 
     private async Task PostAsync(HttpContext context)
     {
@@ -81,7 +106,7 @@ internal sealed partial class StreamableHttpTransport
         }
         else if (await FindAsync(context, sessionId, version, requestId) is { } session)
         {
-            using var scope = _serving.Logger.BeginScope(new LogScope(session.Number, first));
+            using var scope = _serving.NamesRequestsInLogs ? _serving.Logger.BeginScope(new LogScope(session.Number, first)) : null;
             await session.PostAsync(context, messages, accepts);
         }
     }

@@ -92,6 +92,12 @@ internal sealed class DescriptorStream : Stream
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         _reading.StartAsync(buffer, cancellationToken);
 
+    /// <summary>Reads what there is, if anything, without waiting.</summary>
+    /// <returns>Zero at the end of the stream; negative when there is nothing.</returns>
+    /// <exception cref="IOException">The connection broke; the socket's error is inside.</exception>
+    /// <exception cref="ObjectDisposedException">The stream was closed.</exception>
+    public int TryRead(Memory<byte> buffer) => _reading.TryStart(buffer);
+
     /// <summary>Writes all of it.</summary>
     /// <exception cref="IOException">The connection broke; the socket's error is inside. Part of it may have been written.</exception>
     /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>

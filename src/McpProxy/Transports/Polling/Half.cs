@@ -96,13 +96,7 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         cancellationToken.ThrowIfCancellationRequested();
         lock (_gate)
         {
-            ObjectDisposedException.ThrowIf(_isClosed, stream);
-            if (_isWaiting)
-            {
-                throw new InvalidOperationException("the last operation of this direction is still under way");
-            }
-
-            prepare(this, work);
+            Prepare(prepare, work);
             var mayTry = _isReady;
             if (mayTry && stream.Loop.IsCurrent && IsGreedy())
             {
@@ -112,13 +106,7 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
 
             if (mayTry)
             {
-                var result = TryNow(out var error);
-                if (error != 0)
-                {
-                    Clear();
-                    throw Libc.Error("the connection", error);
-                }
-
+                var result = TryOnce();
                 if (result != NotReady)
                 {
                     Clear();
@@ -139,6 +127,19 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         }
     }
 
+    /// <summary>Does what can be done at once, and waits for nothing.</summary>
+    /// <returns>The result, or <see cref="NotReady"/>.</returns>
+    protected int TryStart<T>(Action<Half, T> prepare, T work)
+    {
+        lock (_gate)
+        {
+            Prepare(prepare, work);
+            var result = _isReady ? TryOnce() : NotReady;
+            Clear();
+            return result;
+        }
+    }
+
     /// <summary>The same for what has no result but to be done.</summary>
     protected ValueTask StartAsync<T>(Action<Half, T> prepare, T work, CancellationToken cancellationToken)
     {
@@ -150,6 +151,30 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         {
             return ValueTask.FromException(e);
         }
+    }
+
+    private void Prepare<T>(Action<Half, T> prepare, T work)
+    {
+        ObjectDisposedException.ThrowIf(_isClosed, stream);
+        if (_isWaiting)
+        {
+            throw new InvalidOperationException("the last operation of this direction is still under way");
+        }
+
+        prepare(this, work);
+    }
+
+    /// <exception cref="IOException">The connection broke.</exception>
+    private int TryOnce()
+    {
+        var result = TryNow(out var error);
+        if (error != 0)
+        {
+            Clear();
+            throw Libc.Error("the connection", error);
+        }
+
+        return result;
     }
 
     private int TryNow(out int error)

@@ -7,6 +7,8 @@ namespace McpProxy.Transports.Polling;
 [SupportedOSPlatform("linux")]
 internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
 {
+    private static readonly Action<Half, Memory<byte>> s_prepare = static (half, buffer) => ((ReadingHalf)half)._buffer = buffer;
+
     private Memory<byte> _buffer;
 
     /// <inheritdoc cref="DescriptorStream.ReadAsync(Memory{byte}, CancellationToken)"/>
@@ -14,7 +16,7 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
     {
         try
         {
-            var count = Start(static (half, buffer) => ((ReadingHalf)half)._buffer = buffer, buffer, cancellationToken, out var token);
+            var count = Start(s_prepare, buffer, cancellationToken, out var token);
             return count == NotReady ? new(this, token) : new(count);
         }
         catch (Exception e)
@@ -25,7 +27,10 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
 
     /// <inheritdoc cref="DescriptorStream.WaitToReadAsync"/>
     public ValueTask WaitAsync(CancellationToken cancellationToken) =>
-        StartAsync(static (half, buffer) => ((ReadingHalf)half)._buffer = buffer, Memory<byte>.Empty, cancellationToken);
+        StartAsync(s_prepare, Memory<byte>.Empty, cancellationToken);
+
+    /// <inheritdoc cref="DescriptorStream.TryRead"/>
+    public int TryStart(Memory<byte> buffer) => TryStart(s_prepare, buffer);
 
     /// <inheritdoc/>
     protected override int Try(out bool isDrained, out int error)

@@ -1,0 +1,257 @@
+using System.Buffers;
+using System.Text;
+using McpProxy.Telemetry;
+using McpProxy.Transports.StreamableHttp;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Net.Http.Headers;
+
+namespace McpProxy.AspNetCore.Connections.Posts;
+
+/// <summary>
+/// The head of a usual POST (RFC 9112, sections 2 to 6). What a client sends before each of its messages is nearly the same every time, so that only the lines
+/// that differ from those of the last request are read.
+/// </summary>
+/// <remarks>
+/// What it takes is a small part of what may come, by the letter of the grammar and with nothing to be lenient about; all else is left to who knows HTTP whole.
+/// No two readers can disagree about where such a request ends.
+/// </remarks>
+/// <param name="targets">Who answers at which path.</param>
+internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targets)
+{
+    private const int MostHeaders = 64;
+
+    private static readonly SearchValues<byte> s_token = SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
+    private static readonly SearchValues<char> s_hostName = SearchValues.Create("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
+    private static readonly SearchValues<char> s_hostAddress = SearchValues.Create("0123456789abcdefABCDEF:.");
+
+    /// <summary>Names that are asked for later, as the very objects that they are asked for with.</summary>
+    private static readonly string[] s_known =
+    [
+        HeaderNames.Host, HeaderNames.Accept, HeaderNames.ContentType, HeaderNames.ContentLength, HeaderNames.Connection, HeaderNames.Origin, HeaderNames.UserAgent, HeaderNames.Authorization,
+        HeaderNames.AcceptEncoding, HeaderNames.AcceptLanguage, McpHeaders.SessionId, McpHeaders.ProtocolVersion, McpHeaders.Method, McpHeaders.Name, TraceHeaders.Parent, TraceHeaders.State,
+    ];
+
+    /// <summary>What changes how a request is read; with these it is no usual one.</summary>
+    private static readonly string[] s_unusual = [HeaderNames.TransferEncoding, HeaderNames.Expect, HeaderNames.Upgrade, HeaderNames.TE, HeaderNames.Trailer, "HTTP2-Settings"];
+
+    private byte[] _bytes = [];
+    private int _length;
+
+    /// <summary>The headers.</summary>
+    public HeaderList Headers { get; } = new();
+
+    /// <summary>The path that is asked for.</summary>
+    public string Path { get; private set; } = "";
+
+    /// <summary>The query, with its question mark; empty where there is none.</summary>
+    public string Query { get; private set; } = "";
+
+    /// <summary>How long the body is.</summary>
+    public int BodyLength { get; private set; }
+
+    /// <summary>Who answers.</summary>
+    public RequestDelegate Target { get; private set; } = static _ => Task.CompletedTask;
+
+    /// <summary>Reads a head.</summary>
+    /// <param name="head">It, with the empty line at its end.</param>
+    /// <returns>False where it is no usual one.</returns>
+    public bool TryRead(ReadOnlySpan<byte> head)
+    {
+        var last = _bytes.AsSpan(0, _length);
+        if (head.SequenceEqual(last))
+        {
+            return true;
+        }
+
+        // Not to be believed before it has been read.
+        _length = 0;
+        if (!TryReadLines(head, last))
+        {
+            return false;
+        }
+
+        if (_bytes.Length < head.Length)
+        {
+            _bytes = new byte[Math.Max(512, head.Length)];
+        }
+
+        head.CopyTo(_bytes);
+        _length = head.Length;
+        return true;
+    }
+
+    private bool TryReadLines(ReadOnlySpan<byte> head, ReadOnlySpan<byte> last)
+    {
+        var first = Line(ref head);
+        if (!first.SequenceEqual(Line(ref last)) && !TryReadRequestLine(first))
+        {
+            return false;
+        }
+
+        var (count, hasNewName) = (0, false);
+        for (ReadOnlySpan<byte> line; !(line = Line(ref head)).IsEmpty; count++)
+        {
+            // The lines of before stand in the same order, as long as there are any.
+            if (line.SequenceEqual(Line(ref last)) && count < Headers.Count)
+            {
+                continue;
+            }
+
+            if (count == MostHeaders || !TryReadHeader(line, count, ref hasNewName))
+            {
+                return false;
+            }
+        }
+
+        hasNewName |= count != Headers.Count;
+        Headers.Truncate(count);
+        return head.IsEmpty && (!hasNewName || HasUsualNames()) && TryReadLength();
+    }
+
+    /// <summary>Takes the next line, without its end: empty at the end of the head, or where it is not ended as it must be.</summary>
+    private static ReadOnlySpan<byte> Line(scoped ref ReadOnlySpan<byte> rest)
+    {
+        var end = rest.IndexOf((byte)'\n');
+        if (end < 1 || rest[end - 1] != '\r')
+        {
+            return default;
+        }
+
+        var line = rest[..(end - 1)];
+        rest = rest[(end + 1)..];
+        return line;
+    }
+
+    private bool TryReadRequestLine(ReadOnlySpan<byte> line)
+    {
+        var method = "POST "u8;
+        var version = " HTTP/1.1"u8;
+        if (!line.StartsWith(method) || !line.EndsWith(version) || line.Length <= method.Length + version.Length)
+        {
+            return false;
+        }
+
+        var target = line[method.Length..^version.Length];
+        var path = target.IndexOf((byte)'?') is >= 0 and var at ? target[..at] : target;
+        if (!IsVisible(target) || target.IndexOfAny((byte)' ', (byte)'#') >= 0)
+        {
+            return false;
+        }
+
+        foreach (var (known, answers) in targets)
+        {
+            // To the letter: what is escaped or dotted is for who knows all spellings.
+            if (Ascii.Equals(path, known))
+            {
+                (Path, Target) = (known, answers);
+                Query = Encoding.ASCII.GetString(target[path.Length..]);
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool TryReadHeader(ReadOnlySpan<byte> line, int index, ref bool hasNewName)
+    {
+        var colon = line.IndexOf((byte)':');
+        if (colon <= 0 || line[..colon].ContainsAnyExcept(s_token))
+        {
+            return false;
+        }
+
+        var value = line[(colon + 1)..].Trim((byte)' ');
+        if (!IsVisible(value))
+        {
+            return false;
+        }
+
+        string name;
+        if (index < Headers.Count && Ascii.EqualsIgnoreCase(line[..colon], Headers.At(index).Key))
+        {
+            name = Headers.At(index).Key;
+        }
+        else
+        {
+            name = NameOf(line[..colon]);
+            hasNewName = true;
+        }
+
+        var text = Encoding.ASCII.GetString(value);
+        if ((ReferenceEquals(name, HeaderNames.Host) && !IsUsualHost(text)) || (ReferenceEquals(name, HeaderNames.Connection) && !text.Equals("keep-alive", StringComparison.OrdinalIgnoreCase)))
+        {
+            return false;
+        }
+
+        Headers.Put(index, name, text);
+        return true;
+    }
+
+    private static string NameOf(ReadOnlySpan<byte> name)
+    {
+        foreach (var known in s_known)
+        {
+            if (Ascii.EqualsIgnoreCase(name, known))
+            {
+                return known;
+            }
+        }
+
+        return Encoding.ASCII.GetString(name);
+    }
+
+    /// <summary>Whether no name stands there twice, none is missing, and none says that the request is to be read in another way.</summary>
+    private bool HasUsualNames()
+    {
+        for (var i = 1; i < Headers.Count; i++)
+        {
+            for (var k = 0; k < i; k++)
+            {
+                if (string.Equals(Headers.At(i).Key, Headers.At(k).Key, StringComparison.OrdinalIgnoreCase))
+                {
+                    return false;
+                }
+            }
+        }
+
+        return Headers.ContainsKey(HeaderNames.Host) && Headers.ContainsKey(HeaderNames.ContentLength) && !s_unusual.Any(Headers.ContainsKey);
+    }
+
+    private bool TryReadLength()
+    {
+        // Nine digits: it fits, and is longer than what is read here by far.
+        var text = Headers[HeaderNames.ContentLength].ToString();
+        if (text.Length is < 1 or > 9 || text.AsSpan().ContainsAnyExceptInRange('0', '9'))
+        {
+            return false;
+        }
+
+        BodyLength = int.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
+        return true;
+    }
+
+    /// <summary>Whether it is a name or an address, with or without a port: the server refuses some other texts.</summary>
+    private static bool IsUsualHost(string host)
+    {
+        var name = host.AsSpan();
+        var end = host.StartsWith('[') ? host.IndexOf(']', StringComparison.Ordinal) + 1 : host.IndexOf(':', StringComparison.Ordinal);
+        if (end >= 0 && end < host.Length)
+        {
+            if (host[end] != ':')
+            {
+                return false;
+            }
+
+            var port = name[(end + 1)..];
+            name = name[..end];
+            if (port.Length is < 1 or > 5 || port.ContainsAnyExceptInRange('0', '9'))
+            {
+                return false;
+            }
+        }
+
+        return name.StartsWith("[") ? name.Length > 2 && name[^1] == ']' && !name[1..^1].ContainsAnyExcept(s_hostAddress) : name.Length > 0 && !name.ContainsAnyExcept(s_hostName);
+    }
+
+    private static bool IsVisible(ReadOnlySpan<byte> text) => !text.ContainsAnyExceptInRange((byte)' ', (byte)'~');
+}

@@ -1,0 +1,59 @@
+using System.Globalization;
+using System.Runtime.Versioning;
+using System.Text;
+using McpProxy.AspNetCore.Limits;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace McpProxy.AspNetCore.Connections.Posts;
+
+/// <summary>
+/// Answers the POSTs that nearly all messages come with, in front of the server's own HTTP: a connection's requests are read and answered here until one is not
+/// as simple as they are; that one, and all that follow, are the server's. What the server does for any connection (its limits, its end) holds here too.
+/// </summary>
+/// <param name="targets">Who answers at which path. What the path's requests have to pass comes first there.</param>
+/// <param name="limits">For how long a connection is kept.</param>
+/// <param name="time">The clock of the responses' dates.</param>
+/// <param name="logger">Where it logs.</param>
+[SupportedOSPlatform("linux")]
+internal sealed class UsualPosts(IReadOnlyDictionary<string, RequestDelegate> targets, ConnectionLimits limits, TimeProvider time, ILogger logger)
+{
+    /// <summary>The longest head that is read here, in bytes.</summary>
+    public const int MostHead = 8 * 1024;
+
+    private sealed record DateText(long Second, byte[] Text);
+
+    private DateText _date = new(-1, []);
+
+    /// <summary>Who answers at which path.</summary>
+    public IReadOnlyDictionary<string, RequestDelegate> Targets => targets;
+
+    /// <summary>Where it logs.</summary>
+    public ILogger Logger => logger;
+
+    /// <summary>Puts it in front of the rest.</summary>
+    public ConnectionDelegate Before(ConnectionDelegate next) => connection => connection is LoopConnection loop ? RunAsync(loop, next) : next(connection);
+
+    /// <summary>The date of now, as it stands in a response (RFC 9110, section 5.6.7).</summary>
+    public ReadOnlyMemory<byte> Date()
+    {
+        var now = time.GetUtcNow();
+        var second = now.Ticks / TimeSpan.TicksPerSecond;
+        var date = _date;
+        if (date.Second != second)
+        {
+            _date = date = new(second, Encoding.ASCII.GetBytes(now.ToString("R", CultureInfo.InvariantCulture)));
+        }
+
+        return date.Text;
+    }
+
+    private async Task RunAsync(LoopConnection connection, ConnectionDelegate next)
+    {
+        if (await new PostConnection(connection, this, limits).RunAsync())
+        {
+            await next(connection);
+        }
+    }
+}
