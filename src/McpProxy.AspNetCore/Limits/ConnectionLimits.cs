@@ -55,6 +55,11 @@ public sealed record ConnectionLimits
         limits.MaxRequestBufferSize = Math.Max(limits.MaxRequestBufferSize ?? 0, MostHeaderSize);
     }
 
+    /// <summary>Whether a body comes so slowly that it is not waited for.</summary>
+    /// <param name="waited">How long it was waited for so far.</param>
+    /// <param name="came">How many bytes have come.</param>
+    internal bool IsTooSlow(TimeSpan waited, long came) => BodyTimeout > TimeSpan.Zero && waited > BodyTimeout && came < LeastBodyRate * waited.TotalSeconds;
+
     /// <summary>Why a request's headers are too many; null when they are not.</summary>
     internal string? Refusal(IHeaderDictionary headers)
     {

@@ -18,7 +18,8 @@ internal sealed class EventStream : IAsyncDisposable
     private readonly TimeProvider _time;
     private readonly Turn _turn = new();
     private readonly TaskCompletionSource _completed;
-    private readonly CancellationTokenRegistration _aborted;
+    private readonly Action<EventStream>? _ended;
+    private CancellationTokenRegistration _aborted;
     private long _lastWrite;
     private long _writingSince;
     private volatile bool _started;
@@ -28,17 +29,31 @@ internal sealed class EventStream : IAsyncDisposable
     /// <param name="context">The request.</param>
     /// <param name="time">The clock.</param>
     /// <param name="continuesInline">Whether the request goes on where its answer was written, and not on another thread: for who knows what else runs there.</param>
-    public EventStream(HttpContext context, TimeProvider time, bool continuesInline)
+    /// <param name="ended">
+    /// Called when the response is over and nothing touches it any more, before <see cref="Completed"/>. With it the response needs nobody who waits for its end and
+    /// disposes of it, but somebody who has it <see cref="Watch"/> once it may end.
+    /// </param>
+    public EventStream(HttpContext context, TimeProvider time, bool continuesInline, Action<EventStream>? ended = null)
     {
         _completed = new(continuesInline ? TaskCreationOptions.None : TaskCreationOptions.RunContinuationsAsynchronously);
         _context = context;
         _time = time;
+        _ended = ended;
         _lastWrite = time.GetTimestamp();
-        _aborted = context.RequestAborted.UnsafeRegister(static state => ((EventStream)state!).Abort(), this);
+        if (ended is null)
+        {
+            Watch();
+        }
     }
 
-    /// <summary>Its place among the <see cref="OpenStreams"/>.</summary>
-    public LinkedListNode<EventStream> Place => field ??= new(this);
+    /// <summary>Whether it is among the <see cref="OpenStreams"/>, which say so.</summary>
+    public bool IsLinked { get; set; }
+
+    /// <summary>Its neighbours among the <see cref="OpenStreams"/>, which link them.</summary>
+    public EventStream? Next { get; set; }
+
+    /// <inheritdoc cref="Next"/>
+    public EventStream? Previous { get; set; }
 
     /// <summary>Whether the client takes a plain JSON answer.</summary>
     public bool AcceptsJson { get; init; }
@@ -51,12 +66,6 @@ internal sealed class EventStream : IAsyncDisposable
 
     /// <summary>The id of a first event without data, so that a client can resume before anything was sent (MCP 2025-11-25).</summary>
     public EventId? FirstEventId { get; init; }
-
-    /// <summary>
-    /// Called when the response is over and nothing touches it any more, before <see cref="Completed"/>. With it the response needs nobody who waits for its end and
-    /// disposes of it.
-    /// </summary>
-    public Action<EventStream>? Ended { get; init; }
 
     /// <summary>Whether anything was sent.</summary>
     public bool HasStarted => _started;
@@ -80,6 +89,17 @@ internal sealed class EventStream : IAsyncDisposable
     public bool CanCarryEvents => AcceptsEvents && !IsOver;
 
     private bool IsOver => Volatile.Read(ref _isOver) != 0;
+
+    /// <summary>From now on the response ends when the client goes away.</summary>
+    public void Watch()
+    {
+        _aborted = _context.RequestAborted.UnsafeRegister(static state => ((EventStream)state!).Abort(), this);
+        if (IsOver)
+        {
+            // It may have ended on another thread, which found nothing to take back yet.
+            _ = _aborted.Unregister();
+        }
+    }
 
     /// <summary>Makes the response an event stream now.</summary>
     public Task<bool> StartEventsAsync() => ExclusiveAsync(() => new(StartAsync()));
@@ -222,7 +242,7 @@ internal sealed class EventStream : IAsyncDisposable
             return;
         }
 
-        if (Ended is null)
+        if (_ended is null)
         {
             _completed.TrySetResult();
             return;
@@ -250,7 +270,7 @@ internal sealed class EventStream : IAsyncDisposable
     private void EndInTurn()
     {
         _turn.Leave();
-        Ended!(this);
+        _ended!(this);
         _completed.TrySetResult();
     }
 

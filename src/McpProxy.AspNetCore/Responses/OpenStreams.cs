@@ -9,7 +9,7 @@ internal sealed class OpenStreams : IAsyncDisposable
     private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(50);
 
     private readonly Lock _gate = new();
-    private readonly LinkedList<EventStream> _streams = [];
+    private EventStream? _first;
     private readonly TimeSpan _interval;
     private readonly ITimer _startTimer;
     private int _isArmed;
@@ -24,7 +24,14 @@ internal sealed class OpenStreams : IAsyncDisposable
     {
         lock (_gate)
         {
-            _streams.AddLast(stream.Place);
+            stream.IsLinked = true;
+            stream.Next = _first;
+            if (_first is not null)
+            {
+                _first.Previous = stream;
+            }
+
+            _first = stream;
         }
 
         ProxyMeter.Stream(1);
@@ -38,12 +45,27 @@ internal sealed class OpenStreams : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (stream.Place.List is null)
+            if (!stream.IsLinked)
             {
                 return;
             }
 
-            _streams.Remove(stream.Place);
+            stream.IsLinked = false;
+            if (stream.Next is { } next)
+            {
+                next.Previous = stream.Previous;
+            }
+
+            if (stream.Previous is { } previous)
+            {
+                previous.Next = stream.Next;
+            }
+            else
+            {
+                _first = stream.Next;
+            }
+
+            (stream.Next, stream.Previous) = (null, null);
         }
 
         ProxyMeter.Stream(-1);
@@ -61,12 +83,18 @@ internal sealed class OpenStreams : IAsyncDisposable
 
     public ValueTask DisposeAsync() => _startTimer.DisposeAsync();
 
-    private EventStream[] Now()
+    private List<EventStream> Now()
     {
+        List<EventStream> streams = [];
         lock (_gate)
         {
-            return [.. _streams];
+            for (var stream = _first; stream is not null; stream = stream.Next)
+            {
+                streams.Add(stream);
+            }
         }
+
+        return streams;
     }
 
     private void Arm()

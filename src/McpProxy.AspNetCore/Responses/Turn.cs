@@ -6,8 +6,7 @@ namespace McpProxy.AspNetCore.Responses;
 /// </summary>
 internal sealed class Turn
 {
-    private readonly Lock _gate = new();
-    private Queue<TaskCompletionSource>? _waiting;
+    private Line? _line;
     private int _users;
 
     /// <summary>Completes when it is the caller's turn, which <see cref="Leave"/> ends.</summary>
@@ -21,25 +20,41 @@ internal sealed class Turn
             return;
         }
 
-        lock (_gate)
-        {
-            _waiting!.Dequeue().SetResult();
-        }
+        Waiting().LetNextGo();
     }
 
-    private Task WaitAsync()
-    {
-        lock (_gate)
-        {
-            // Whoever leaves in this moment takes the lock after this, and finds who waits.
-            if (Interlocked.Increment(ref _users) == 1)
-            {
-                return Task.CompletedTask;
-            }
+    private Task WaitAsync() => Waiting().JoinAsync(ref _users);
 
-            var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            (_waiting ??= new()).Enqueue(turn);
-            return turn.Task;
+    /// <summary>Those who wait, once there are any.</summary>
+    private Line Waiting() => Volatile.Read(ref _line) ?? Interlocked.CompareExchange(ref _line, new(), null) ?? _line;
+
+    private sealed class Line
+    {
+        private readonly Lock _gate = new();
+        private readonly Queue<TaskCompletionSource> _waiting = new();
+
+        public Task JoinAsync(ref int users)
+        {
+            lock (_gate)
+            {
+                // Whoever leaves in this moment takes the lock after this, and finds who waits.
+                if (Interlocked.Increment(ref users) == 1)
+                {
+                    return Task.CompletedTask;
+                }
+
+                var turn = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+                _waiting.Enqueue(turn);
+                return turn.Task;
+            }
+        }
+
+        public void LetNextGo()
+        {
+            lock (_gate)
+            {
+                _waiting.Dequeue().SetResult();
+            }
         }
     }
 }

@@ -7,25 +7,47 @@ namespace McpProxy.AspNetCore.Sessions;
 /// One stream of a legacy session as the protocol sees it: that of a POST's requests, or the session's own. It outlives the
 /// HTTP response that it is read through: a client may come back for the rest.
 /// </summary>
-internal sealed class RequestStream(int number, List<JsonRpcId> requests, ReplayBuffer replay)
+internal sealed class RequestStream
 {
     private const int FewRequests = 8;
     private static readonly TimeSpan s_takeOverTimeout = TimeSpan.FromSeconds(1);
 
     private readonly Turn _turn = new();
 
+    private readonly ReplayBuffer _replay;
+
     // Most have one request, and few have so many that looking through them would take longer.
-    private readonly ICollection<JsonRpcId> _pending = requests.Count <= FewRequests ? requests : requests.ToHashSet();
+    private readonly ICollection<JsonRpcId>? _many;
+    private JsonRpcId _only;
     private List<byte[]>? _answers;
     private EventStream? _response;
+    private volatile bool _isClosed;
     private bool _hasEvents;
     private long _lastSent;
+
+    /// <param name="number">The stream's number in the session; 0 is the session's own.</param>
+    /// <param name="requests">The requests that it is to answer.</param>
+    /// <param name="replay">What is kept for clients that come back.</param>
+    public RequestStream(int number, List<JsonRpcId> requests, ReplayBuffer replay)
+    {
+        Number = number;
+        _replay = replay;
+        _many = requests.Count <= FewRequests ? requests : requests.ToHashSet();
+    }
+
+    /// <summary>A stream that is to answer one request.</summary>
+    public RequestStream(int number, JsonRpcId request, ReplayBuffer replay)
+    {
+        Number = number;
+        _replay = replay;
+        _only = request;
+    }
 
     /// <summary>Whether a client can come back to it for what it has missed.</summary>
     public bool HasEventIds { get; init; } = true;
 
     /// <summary>The stream's number in the session; 0 is the session's own.</summary>
-    public int Number { get; } = number;
+    public int Number { get; }
 
     /// <summary>Whether every request of the stream was answered.</summary>
     public bool IsFinished { get; private set; }
@@ -40,7 +62,14 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     public static RequestStream Finished(int number, ReplayBuffer replay) => new(number, [], replay) { IsFinished = true };
 
     /// <summary>Reads a stream that nobody knows yet through a response.</summary>
-    public void Begin(EventStream response) => _response = response;
+    public void Begin(EventStream response)
+    {
+        Interlocked.Exchange(ref _response, response);
+        if (_isClosed)
+        {
+            response.Complete();
+        }
+    }
 
     /// <summary>Reads the stream through a response from now on; one that did so before is ended.</summary>
     /// <param name="response">The response.</param>
@@ -64,7 +93,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
             var previous = _response;
             _response = response;
             previous?.Complete();
-            foreach (var (id, data) in _hasEvents || after is not null ? replay.After(Number, after ?? _lastSent) : [])
+            foreach (var (id, data) in _hasEvents || after is not null ? _replay.After(Number, after ?? _lastSent) : [])
             {
                 if (!await response.SendAsync(data, id))
                 {
@@ -72,7 +101,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                 }
 
                 MarkSent(id.Sequence);
-                replay.Sent(id.Sequence);
+                _replay.Sent(id.Sequence);
             }
 
             if (IsFinished)
@@ -93,8 +122,8 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         await _turn.EnterAsync();
         try
         {
-            var isAnswer = message.Kind == JsonRpcMessageKind.Response && _pending.Remove(message.Id);
-            var isLast = isAnswer && _pending.Count == 0;
+            var isAnswer = message.Kind == JsonRpcMessageKind.Response && TryTake(message.Id);
+            var isLast = isAnswer && !IsPending;
             if (_response is { AcceptsEvents: false } response)
             {
                 return isAnswer && await CollectAsync(response, message, isLast);
@@ -118,11 +147,11 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
                 return isSent;
             }
 
-            var sequence = replay.Next();
-            var isLarge = replay.IsLarge(message.Utf8.Length);
+            var sequence = _replay.Next();
+            var isLarge = _replay.IsLarge(message.Utf8.Length);
             if (!isLarge)
             {
-                replay.Keep(Number, sequence, message.Utf8.Span);
+                _replay.Keep(Number, sequence, message.Utf8.Span);
             }
 
             if (_response is { } open && await open.SendAsync(message.Utf8, new EventId(Number, sequence)))
@@ -135,7 +164,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
             }
             else if (isLarge)
             {
-                replay.Keep(Number, sequence, message.Utf8.Span);
+                _replay.Keep(Number, sequence, message.Utf8.Span);
             }
 
             return true;
@@ -152,7 +181,7 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
         await _turn.EnterAsync();
         try
         {
-            if (_pending.Remove(request) && _pending.Count == 0)
+            if (TryTake(request) && !IsPending)
             {
                 IsFinished = true;
                 if (_response is { } response)
@@ -168,7 +197,26 @@ internal sealed class RequestStream(int number, List<JsonRpcId> requests, Replay
     }
 
     /// <summary>Ends the response that the stream is read through, if any.</summary>
-    public void Close() => _response?.Complete();
+    public void Close()
+    {
+        _isClosed = true;
+        Interlocked.MemoryBarrier();
+        _response?.Complete();
+    }
+
+    private bool IsPending => _many is { Count: > 0 } || !_only.IsNone;
+
+    private bool TryTake(JsonRpcId request)
+    {
+        if (_many is not null)
+        {
+            return _many.Remove(request);
+        }
+
+        var isMine = !_only.IsNone && _only == request;
+        _only = isMine ? default : _only;
+        return isMine;
+    }
 
     /// <summary>Gathers the answers for a client that takes nothing but JSON: one object, or an array for a batch.</summary>
     private async Task<bool> CollectAsync(EventStream response, JsonRpcMessage answer, bool isLast)

@@ -11,6 +11,8 @@ namespace McpProxy.AspNetCore.Sessions;
 /// <summary>The two endpoints of HTTP+SSE (MCP 2024-11-05, "HTTP with SSE").</summary>
 internal sealed partial class SseTransport(Serving serving)
 {
+    private static readonly ReadOnlyMemory<byte> s_accepted = "Accepted"u8.ToArray();
+
     private readonly ConcurrentDictionary<string, SseSession> _sessions = new(StringComparer.Ordinal);
 
     /// <summary>Opens an event stream, which is a session.</summary>
@@ -75,7 +77,8 @@ internal sealed partial class SseTransport(Serving serving)
             }
 
             context.Response.StatusCode = StatusCodes.Status202Accepted;
-            await context.Response.WriteAsync("Accepted", context.RequestAborted);
+            context.Response.ContentLength = s_accepted.Length;
+            await context.Response.BodyWriter.WriteAsync(s_accepted, context.RequestAborted);
         }
     }
 

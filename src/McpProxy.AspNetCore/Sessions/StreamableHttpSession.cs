@@ -78,39 +78,8 @@ internal sealed class StreamableHttpSession : IConnection
         return _ended.Task;
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
-    {
-        if (message.Kind == JsonRpcMessageKind.Response)
-        {
-            return await AnswerAsync(message);
-        }
-
-        var withdrawn = message.CancelledRequest();
-        if (!withdrawn.IsNone)
-        {
-            lock (_gate)
-            {
-                _unheard.RemoveAll(question => question.Id == withdrawn);
-            }
-        }
-
-        if (Find(related) is { } stream)
-        {
-            NoteUnheard(message, stream);
-            if (await stream.SendAsync(message))
-            {
-                return true;
-            }
-        }
-
-        if (!_own.CanCarryEvents && AnyOpenStream() is { } other && await other.SendAsync(message))
-        {
-            return true;
-        }
-
-        NoteUnheard(message, _own);
-        return await _own.SendAsync(message);
-    }
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
+        message.Kind == JsonRpcMessageKind.Response ? AnswerAsync(message) : SendOtherAsync(message, related);
 
     /// <summary>Ends the session: the client deleted it, or it was idle for too long.</summary>
     public void End(string reason) => _ended.TrySetResult(new(ConnectionEndReason.Closed, reason));
@@ -119,6 +88,14 @@ internal sealed class StreamableHttpSession : IConnection
     {
         End("closed");
         List<RequestStream> streams;
+        List<JsonRpcId> unanswered;
+        lock (_gate)
+        {
+            unanswered = [.. _byRequest.Keys];
+        }
+
+        // Such as came after the relay had answered all there were.
+        _ = AbandonAsync(unanswered);
         lock (_gate)
         {
             streams = [.. _byNumber.Values];
@@ -214,20 +191,23 @@ internal sealed class StreamableHttpSession : IConnection
     /// <param name="request">The message, which stands in the body.</param>
     /// <param name="body">The body.</param>
     /// <param name="answered">Completes when it was answered, and never fails.</param>
-    public bool TryAnswer(HttpContext context, in JsonRpcMessage request, WholeBody body, [NotNullWhen(true)] out Task? answered)
+    public bool TryAnswer(HttpContext context, in JsonRpcMessage request, PostedBody body, [NotNullWhen(true)] out Task? answered)
     {
         answered = null;
-        var requests = new List<JsonRpcId>(1) { request.Id.Detach() };
-        var stream = new RequestStream(Interlocked.Increment(ref _lastNumber), requests, _replay);
-        if (_receiver is not { } receiver || !TryRegister(stream, requests))
+        var id = request.Id.Detach();
+        var stream = new RequestStream(Interlocked.Increment(ref _lastNumber), id, _replay);
+        if (_receiver is not { } receiver || !TryRegister(stream, id))
         {
             return false;
         }
 
         _serving.Requests.Enter();
         var response = NewResponse(context, stream.LastSent, new(Json: true, Events: true), _answered);
-        stream.Begin(response);
+
+        // In this order: it may end as soon as it is watched, or known to the stream.
         Open(response);
+        stream.Begin(response);
+        response.Watch();
         var delivering = receiver.ReceiveAsync(request, default, _cancellation);
         if (delivering.IsCompletedSuccessfully)
         {
@@ -236,7 +216,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
         else
         {
-            answered = AnswerSlowlyAsync(delivering, requests, response);
+            answered = AnswerSlowlyAsync(delivering, id, response);
         }
 
         return true;
@@ -300,8 +280,37 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
+    private async ValueTask<bool> SendOtherAsync(JsonRpcMessage message, JsonRpcId related)
+    {
+        var withdrawn = message.CancelledRequest();
+        if (!withdrawn.IsNone)
+        {
+            lock (_gate)
+            {
+                _unheard.RemoveAll(question => question.Id == withdrawn);
+            }
+        }
+
+        if (Find(related) is { } stream)
+        {
+            NoteUnheard(message, stream);
+            if (await stream.SendAsync(message))
+            {
+                return true;
+            }
+        }
+
+        if (!_own.CanCarryEvents && AnyOpenStream() is { } other && await other.SendAsync(message))
+        {
+            return true;
+        }
+
+        NoteUnheard(message, _own);
+        return await _own.SendAsync(message);
+    }
+
     /// <summary>The body must stay where it is until the message was taken, whatever becomes of the response.</summary>
-    private async Task AnswerSlowlyAsync(ValueTask delivering, List<JsonRpcId> requests, EventStream response)
+    private async Task AnswerSlowlyAsync(ValueTask delivering, JsonRpcId request, EventStream response)
     {
         try
         {
@@ -309,7 +318,7 @@ internal sealed class StreamableHttpSession : IConnection
         }
         catch (OperationCanceledException)
         {
-            await AbandonAsync([.. requests]);
+            await AbandonAsync([request]);
         }
 
         await response.Completed;
@@ -407,9 +416,8 @@ internal sealed class StreamableHttpSession : IConnection
         }
     }
 
-    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts, Action<EventStream>? ended = null) => new(context, _time, _serving.Options.ContinuesInline)
+    private EventStream NewResponse(HttpContext context, EventId first, Accepted accepts, Action<EventStream>? ended = null) => new(context, _time, _serving.Options.ContinuesInline, ended)
     {
-        Ended = ended,
         AcceptsJson = accepts.Json,
         AcceptsEvents = accepts.Events,
         StartsEventsEarly = _protocolVersion is not null,
@@ -477,6 +485,20 @@ internal sealed class StreamableHttpSession : IConnection
             foreach (var id in requests)
             {
                 _byRequest.Add(id, stream);
+            }
+
+            _byNumber.Add(stream.Number, stream);
+            return true;
+        }
+    }
+
+    private bool TryRegister(RequestStream stream, JsonRpcId request)
+    {
+        lock (_gate)
+        {
+            if (_ended.Task.IsCompleted || !_byRequest.TryAdd(request, stream))
+            {
+                return false;
             }
 
             _byNumber.Add(stream.Number, stream);

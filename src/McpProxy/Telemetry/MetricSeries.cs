@@ -51,7 +51,10 @@ internal sealed class MetricSeries(KeyValuePair<string, string>[] tags, double[]
 
         for (var i = 0; i < tags.Length; i++)
         {
-            if (!string.Equals(tags[i].Value, measured[i].Value as string, StringComparison.Ordinal) || !string.Equals(tags[i].Key, measured[i].Key, StringComparison.Ordinal))
+            // Nearly all are the same objects each time.
+            var (key, value) = (measured[i].Key, measured[i].Value);
+            if ((!ReferenceEquals(tags[i].Value, value) && !string.Equals(tags[i].Value, value as string, StringComparison.Ordinal))
+                || (!ReferenceEquals(tags[i].Key, key) && !string.Equals(tags[i].Key, key, StringComparison.Ordinal)))
             {
                 return false;
             }

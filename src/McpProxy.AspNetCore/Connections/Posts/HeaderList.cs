@@ -73,7 +73,8 @@ internal sealed class HeaderList : IHeaderDictionary
 
             if (IsLength(key))
             {
-                _length = null;
+                ContentLength = long.TryParse(value.ToString(), NumberStyles.None, CultureInfo.InvariantCulture, out var length) ? length : throw new InvalidOperationException("Content-Length must be a number");
+                return;
             }
 
             if (IndexOf(key) is >= 0 and var index)

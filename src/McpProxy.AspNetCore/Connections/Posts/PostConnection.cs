@@ -3,7 +3,9 @@ using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using System.Runtime.Versioning;
 using McpProxy.AspNetCore.Limits;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
+using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.AspNetCore.Connections.Posts;
 
@@ -12,30 +14,39 @@ namespace McpProxy.AspNetCore.Connections.Posts;
 /// far as there is room, also because only so a client is seen to go.
 /// </summary>
 [SupportedOSPlatform("linux")]
-internal sealed class PostConnection
+internal sealed class PostConnection : IComingBody
 {
-    /// <summary>For so many beats of the server's heart, which beats once a second, part of a request is waited for here.</summary>
+    /// <summary>For so many beats of the server's heart, which beats once a second, part of a small request is waited for here.</summary>
     private const int MostBeatsOfPart = 2;
+
+    /// <summary>For so many the rest of a body is waited for that was answered before it had come, so that the client reads the answer.</summary>
+    private const int MostBeatsOfRest = 5;
 
     private readonly LoopConnection _connection;
     private readonly UsualPosts _posts;
-    private readonly PostHead _head;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource<bool> _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action _onReadable;
     private readonly Action _onAnswered;
-    private readonly double _mostIdleBeats;
+    private readonly ConnectionLimits _limits;
+    private readonly PostedBody _body;
+    private readonly ExecutionContext _context = ExecutionContext.Capture()!;
     private ValueTaskAwaiter _readable;
     private TaskCompletionSource? _readableAfterwards;
     private IMemoryOwner<byte>? _block;
+    private PostHead? _head;
     private PostExchange? _exchange;
     private Task _answering = Task.CompletedTask;
     private int _start;
     private int _end;
-    private int _requestEnd;
+    private int _bodyLeft;
     private int _beats;
+    private TaskCompletionSource? _moreOfBody;
+    private bool _isTooSlow;
+    private bool _isReading;
     private bool _isWaiting;
     private bool _isAnswering;
+    private bool _isSkipping;
     private bool _isClosing;
     private bool _isOver;
 
@@ -43,10 +54,10 @@ internal sealed class PostConnection
     {
         _connection = connection;
         _posts = posts;
-        _head = new(posts.Targets);
         _onReadable = OnReadable;
         _onAnswered = OnAnswered;
-        _mostIdleBeats = limits.KeepAliveTimeout == TimeSpan.Zero ? double.PositiveInfinity : limits.KeepAliveTimeout.TotalSeconds;
+        _limits = limits;
+        _body = new(this);
     }
 
     private ReadOnlyMemory<byte> Unread => _block is null ? default : _block.Memory[_start.._end];
@@ -61,23 +72,87 @@ internal sealed class PostConnection
         var closing = _connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
         await using (closing.UnsafeRegister(static connection => ((PostConnection)connection!).CloseSoon(), this))
         {
-            Wait();
+            Read();
             return await _over.Task;
         }
     }
 
     private int MostHead => Math.Min(UsualPosts.MostHead, _block?.Memory.Length ?? int.MaxValue);
 
-    /// <summary>Waits for what comes next, unless there is no room for it. What is there already is read at once.</summary>
+    /// <inheritdoc/>
+    public ReadOnlyMemory<byte> BodyThatCame(out bool isAll)
+    {
+        lock (_gate)
+        {
+            var came = Unread[..Math.Min(Unread.Length, _bodyLeft)];
+            isAll = came.Length == _bodyLeft;
+            return isAll || !came.IsEmpty ? came
+                : _isTooSlow ? throw new BadHttpRequestException("The body comes too slowly", StatusCodes.Status408RequestTimeout)
+                : _isOver ? throw new ConnectionResetException("The client has gone in the middle of a body")
+                : came;
+        }
+    }
+
+    /// <inheritdoc/>
+    public Task MoreOfBodyAsync()
+    {
+        Task more;
+        lock (_gate)
+        {
+            if (_isOver || _isTooSlow || _bodyLeft == 0 || !Unread.IsEmpty)
+            {
+                return Task.CompletedTask;
+            }
+
+            more = (_moreOfBody ??= new()).Task;
+        }
+
+        // There may have been no room for it.
+        Read();
+        return more;
+    }
+
+    /// <inheritdoc/>
+    public void TakeOfBody(int count)
+    {
+        lock (_gate)
+        {
+            count = Math.Min(count, _bodyLeft);
+            _bodyLeft -= count;
+            if (!_isOver)
+            {
+                _start += count;
+                DropEmptyBlock();
+            }
+        }
+    }
+
+    /// <summary>Reads what comes, unless somebody does already or there is no room for it.</summary>
+    private void Read()
+    {
+        lock (_gate)
+        {
+            if (_isReading)
+            {
+                return;
+            }
+
+            _isReading = true;
+        }
+
+        ReadOn();
+    }
+
     [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever is called when it completes")]
-    private void Wait()
+    private void ReadOn()
     {
         do
         {
             lock (_gate)
             {
-                if (_isWaiting || _isOver || !HasRoom)
+                if (_isOver || !HasRoom)
                 {
+                    _isReading = false;
                     return;
                 }
 
@@ -98,7 +173,7 @@ internal sealed class PostConnection
     {
         if (TakeWhatCame())
         {
-            Wait();
+            ReadOn();
         }
     }
 
@@ -107,7 +182,8 @@ internal sealed class PostConnection
     private bool TakeWhatCame()
     {
         Exception? error = null;
-        bool isMine;
+        TaskCompletionSource? moreOfBody;
+        var (isMine, isOver) = (false, false);
         try
         {
             _readable.GetResult();
@@ -132,34 +208,38 @@ internal sealed class PostConnection
                 return false;
             }
 
+            (moreOfBody, _moreOfBody) = (_moreOfBody, null);
+            if (_start == _end && !_isAnswering)
+            {
+                _beats = 0;
+            }
+
             if (error is not null || !TryRead(out error))
             {
                 End(error);
-                return false;
+                isOver = true;
             }
-
-            isMine = !_isAnswering && _end > _start;
-            _isAnswering |= isMine;
-            _beats = 0;
+            else
+            {
+                Skip();
+                isMine = !_isAnswering && _end > _start;
+                _isAnswering |= isMine;
+            }
         }
 
+        moreOfBody?.SetResult();
         if (isMine)
         {
             Serve();
         }
 
-        return true;
+        return !isOver;
     }
 
     /// <returns>False at the end of what the client sends, with what broke it off, if anything did.</returns>
     private bool TryRead(out Exception? error)
     {
         error = null;
-        if (_start == _end && !_isAnswering)
-        {
-            (_start, _end) = (0, 0);
-        }
-
         _block ??= _connection.MemoryPool.Rent();
         try
         {
@@ -171,7 +251,7 @@ internal sealed class PostConnection
 
             _end += Math.Max(0, count);
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
         {
             error = e;
             return false;
@@ -186,16 +266,15 @@ internal sealed class PostConnection
     {
         while (true)
         {
-            ReadOnlyMemory<byte> body;
             lock (_gate)
             {
-                if (_isOver || !TryTake(out body))
+                if (_isOver || !TryTake())
                 {
                     return;
                 }
             }
 
-            _answering = _exchange!.AnswerAsync(body);
+            _answering = AnswerAsync();
             if (!_answering.IsCompleted)
             {
                 _answering.GetAwaiter().UnsafeOnCompleted(_onAnswered);
@@ -209,25 +288,54 @@ internal sealed class PostConnection
         }
     }
 
-    /// <summary>Takes the next request; where there is none, nobody is answering any more.</summary>
-    private bool TryTake(out ReadOnlyMemory<byte> body)
+    /// <summary>In the context of the connection, whose ever thread this is: what a request leaves in it must not reach another.</summary>
+    private Task AnswerAsync()
     {
-        body = default;
+        var others = ExecutionContext.Capture();
+        if (!ReferenceEquals(others, _context))
+        {
+            ExecutionContext.Restore(_context);
+        }
+
+        try
+        {
+            return _exchange!.AnswerAsync();
+        }
+        finally
+        {
+            if (!ReferenceEquals(ExecutionContext.Capture(), others) && others is not null)
+            {
+                ExecutionContext.Restore(others);
+            }
+        }
+    }
+
+    /// <summary>Takes the next request; where there is none, nobody is answering any more.</summary>
+    private bool TryTake()
+    {
         var unread = Unread;
         var end = unread.Span.IndexOf("\r\n\r\n"u8);
-        var isUsual = end < 0 ? unread.Length < MostHead : end < MostHead && _head.TryRead(unread.Span[..(end + 4)]);
-        var length = end < 0 ? 0 : end + 4L + _head.BodyLength;
-        if (!isUsual || length > _block?.Memory.Length)
+        _head ??= new(_posts.Targets);
+        if (end < 0 ? unread.Length >= MostHead || !IsPost(unread.Span) : end >= MostHead || !_head.TryRead(unread.Span[..(end + 4)]))
         {
             PassOn();
             return false;
         }
 
-        if (end >= 0 && unread.Length >= length)
+        if (end >= 0 && unread[(end + 4)..] is var came && (came.Length >= _head.BodyLength || end + 4L + _head.BodyLength > _block!.Memory.Length))
         {
-            body = unread.Slice(end + 4, _head.BodyLength);
-            _requestEnd = _start + (int)length;
-            _exchange ??= new(_connection, _head, _posts.Date, BodyTaken, _posts.Logger);
+            // What is larger than a block is read by whoever wants it, as it comes.
+            var isWhole = came.Length >= _head.BodyLength;
+            _bodyLeft = _head.BodyLength;
+            _start += end + 4;
+            (_beats, _isTooSlow) = (0, false);
+            _body.Begin(came[..Math.Min(came.Length, _bodyLeft)], isWhole);
+            _exchange ??= new(_connection, _head, _body, _posts.Date, _posts.Logger);
+            if (_isClosing)
+            {
+                _exchange.CloseAfterwards();
+            }
+
             return true;
         }
 
@@ -248,16 +356,26 @@ internal sealed class PostConnection
         return false;
     }
 
-    private void BodyTaken()
+    private static bool IsPost(ReadOnlySpan<byte> begun)
     {
-        lock (_gate)
+        var post = "POST "u8;
+        return begun.Length < post.Length ? post.StartsWith(begun) : begun.StartsWith(post);
+    }
+
+    /// <summary>Leaves out the rest of a body that nobody wants.</summary>
+    private void Skip()
+    {
+        if (!_isSkipping)
         {
-            if (_isAnswering && !_isOver)
-            {
-                _start = _requestEnd;
-                DropEmptyBlock();
-            }
+            return;
         }
+
+        var count = Math.Min(_end - _start, _bodyLeft);
+        _start += count;
+        _bodyLeft -= count;
+        _isSkipping = _bodyLeft > 0;
+        _isAnswering = _isSkipping;
+        DropEmptyBlock();
     }
 
     /// <summary>No memory is held while nothing is there.</summary>
@@ -281,14 +399,14 @@ internal sealed class PostConnection
     private void ServeOn()
     {
         Serve();
-        Wait();
+        Read();
     }
 
     /// <summary>Ends the exchange.</summary>
     /// <returns>False when there is nothing to go on with yet, or no more.</returns>
     private bool TryEnd()
     {
-        var ending = _exchange!.EndAsync(_answering, _isClosing);
+        var ending = _exchange!.EndAsync(_answering);
         if (ending.IsCompletedSuccessfully)
         {
             return CanGoOn(ending.Result);
@@ -300,7 +418,18 @@ internal sealed class PostConnection
 
     private async Task EndSlowlyAsync(ValueTask<bool> ending)
     {
-        if (CanGoOn(await ending))
+        bool isOpen;
+        try
+        {
+            isOpen = await ending;
+        }
+        catch (Exception e)
+        {
+            _posts.LogDefect(e);
+            isOpen = false;
+        }
+
+        if (CanGoOn(isOpen))
         {
             ServeOn();
         }
@@ -311,15 +440,25 @@ internal sealed class PostConnection
         lock (_gate)
         {
             _beats = 0;
-            if (isOpen && !_isOver)
+            _isSkipping = isOpen && !_isOver && _bodyLeft > 0;
+            Skip();
+            if (isOpen && !_isOver && !_isSkipping)
             {
+                _isAnswering = true;
                 return true;
             }
 
-            _isAnswering = false;
-            End(null);
-            return false;
+            if (!_isSkipping)
+            {
+                _isAnswering = false;
+                End(null);
+                return false;
+            }
         }
+
+        // There may have been no room for it.
+        Read();
+        return false;
     }
 
     /// <summary>Leaves the connection to who can read what has come.</summary>
@@ -330,25 +469,39 @@ internal sealed class PostConnection
         _connection.Return(Unread.ToArray(), _readableAfterwards?.Task);
         (_start, _end) = (0, 0);
         DropEmptyBlock();
-        _exchange = null;
+
+        // The server's heart keeps this for as long as the connection lasts.
+        (_head, _exchange) = (null, null);
         _over.SetResult(true);
     }
 
     /// <summary>The connection is over: at once for the client, and here when nothing is being answered any more.</summary>
     private void End(Exception? error)
     {
-        if (!_isOver)
-        {
-            _isOver = true;
-            _connection.Close(error);
-        }
-
+        var isFirst = !_isOver;
+        _isOver = true;
         if (!_isAnswering)
         {
             (_start, _end) = (0, 0);
             DropEmptyBlock();
-            _over.TrySetResult(false);
         }
+
+        // Elsewhere: who waits for the connection goes on where it is closed, which must not be under the lock.
+        ThreadPool.UnsafeQueueUserWorkItem(
+            static end =>
+            {
+                if (end.IsFirst)
+                {
+                    end.Of._connection.Close(end.Error);
+                }
+
+                if (end.IsLast)
+                {
+                    end.Of._over.TrySetResult(false);
+                }
+            },
+            (Of: this, Error: error, IsFirst: isFirst, IsLast: !_isAnswering),
+            preferLocal: false);
     }
 
     private void CloseSoon()
@@ -360,27 +513,54 @@ internal sealed class PostConnection
             {
                 End(null);
             }
+            else
+            {
+                _exchange?.CloseAfterwards();
+            }
         }
     }
 
     private void Beat()
     {
+        TaskCompletionSource? moreOfBody = null;
         lock (_gate)
         {
-            if (_isOver || _isAnswering)
+            if (_isOver || (_isAnswering && !_isSkipping && _moreOfBody is null))
             {
                 return;
             }
 
             _beats++;
-            if (_end > _start && _beats > MostBeatsOfPart)
+            if (_isSkipping)
             {
-                PassOn();
+                if (_beats > MostBeatsOfRest || _isClosing)
+                {
+                    _isAnswering = false;
+                    End(null);
+                }
             }
-            else if (_beats > _mostIdleBeats)
+            else if (_isAnswering)
             {
-                End(null);
+                if (_limits.IsTooSlow(TimeSpan.FromSeconds(_beats), _head!.BodyLength - _bodyLeft))
+                {
+                    _isTooSlow = true;
+                    _exchange!.CloseAfterwards();
+                    (moreOfBody, _moreOfBody) = (_moreOfBody, null);
+                }
+            }
+            else if (_end > _start ? _beats > MostBeatsOfPart : _limits.KeepAliveTimeout > TimeSpan.Zero && _beats > _limits.KeepAliveTimeout.TotalSeconds)
+            {
+                if (_end > _start)
+                {
+                    PassOn();
+                }
+                else
+                {
+                    End(null);
+                }
             }
         }
+
+        moreOfBody?.SetResult();
     }
 }

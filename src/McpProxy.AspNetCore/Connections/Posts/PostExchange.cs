@@ -18,7 +18,7 @@ internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFea
     private readonly LoopConnection _connection;
     private readonly PostHead _head;
     private readonly ResponseWriter _writer;
-    private readonly WholeBody _body;
+    private readonly PostedBody _body;
     private readonly ILogger _logger;
     private readonly DefaultHttpContext _context;
     private FeatureCollection? _added;
@@ -27,15 +27,15 @@ internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFea
 
     /// <param name="connection">The connection.</param>
     /// <param name="head">What the head of each request is read with.</param>
+    /// <param name="body">What the body of each request is read from.</param>
     /// <param name="date">The date of now.</param>
-    /// <param name="bodyTaken">Told when all of a request's body was read.</param>
     /// <param name="logger">Where it logs.</param>
-    public PostExchange(LoopConnection connection, PostHead head, Func<ReadOnlyMemory<byte>> date, Action bodyTaken, ILogger logger)
+    public PostExchange(LoopConnection connection, PostHead head, PostedBody body, Func<ReadOnlyMemory<byte>> date, ILogger logger)
     {
         _connection = connection;
         _head = head;
         _writer = new(connection.Stream, date);
-        _body = new(bodyTaken);
+        _body = body;
         _logger = logger;
         Headers = head.Headers;
         RequestAborted = connection.ConnectionClosed;
@@ -155,14 +155,15 @@ internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFea
 
     public void OnCompleted(Func<object, Task> callback, object state) => throw NotPossible();
 
+    /// <summary>Has the connection closed after the response, which says so if it can still say anything.</summary>
+    public void CloseAfterwards() => _writer.ClosesConnection = true;
+
     /// <summary>Has the request answered whose head was read last.</summary>
-    /// <param name="body">Its body.</param>
-    public Task AnswerAsync(ReadOnlyMemory<byte> body)
+    public Task AnswerAsync()
     {
         Path = _head.Path;
         QueryString = _head.Query;
         RawTarget = QueryString.Length == 0 ? Path : Path + QueryString;
-        _body.Begin(body);
         try
         {
             return _head.Target(_context);
@@ -175,12 +176,10 @@ internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFea
 
     /// <summary>Ends the exchange.</summary>
     /// <param name="answering">What <see cref="AnswerAsync"/> gave, completed.</param>
-    /// <param name="isLast">Whether the connection is to end with it.</param>
     /// <returns>Whether the connection can be used for another request.</returns>
-    public ValueTask<bool> EndAsync(Task answering, bool isLast)
+    public ValueTask<bool> EndAsync(Task answering)
     {
         _body.End();
-        _writer.ClosesConnection |= isLast;
         if (!answering.IsCompletedSuccessfully)
         {
             return FailAsync(answering);

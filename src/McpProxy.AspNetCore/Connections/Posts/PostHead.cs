@@ -1,4 +1,8 @@
 using System.Buffers;
+using System.Buffers.Text;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using McpProxy.Telemetry;
 using McpProxy.Transports.StreamableHttp;
@@ -22,7 +26,6 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
 
     private static readonly SearchValues<byte> s_token = SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
     private static readonly SearchValues<char> s_hostName = SearchValues.Create("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
-    private static readonly SearchValues<char> s_hostAddress = SearchValues.Create("0123456789abcdefABCDEF:.");
 
     /// <summary>Names that are asked for later, as the very objects that they are asked for with.</summary>
     private static readonly string[] s_known =
@@ -34,8 +37,12 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
     /// <summary>What changes how a request is read; with these it is no usual one.</summary>
     private static readonly string[] s_unusual = [HeaderNames.TransferEncoding, HeaderNames.Expect, HeaderNames.Upgrade, HeaderNames.TE, HeaderNames.Trailer, "HTTP2-Settings"];
 
+    /// <summary>Where each line begins, and behind them the empty one.</summary>
+    private readonly int[] _starts = new int[MostHeaders + 2];
+
     private byte[] _bytes = [];
     private int _length;
+    private int _lineCount;
 
     /// <summary>The headers.</summary>
     public HeaderList Headers { get; } = new();
@@ -67,6 +74,7 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
         _length = 0;
         if (!TryReadLines(head, last))
         {
+            _lineCount = 0;
             return false;
         }
 
@@ -82,30 +90,42 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
 
     private bool TryReadLines(ReadOnlySpan<byte> head, ReadOnlySpan<byte> last)
     {
-        var first = Line(ref head);
-        if (!first.SequenceEqual(Line(ref last)) && !TryReadRequestLine(first))
+        // Lines stand in the same order as before, as long as there are any: those that are the same up to the first difference need no look.
+        var same = head.CommonPrefixLength(last);
+        var count = 0;
+        while (count < _lineCount && _starts[count + 1] <= same)
         {
-            return false;
+            count++;
         }
 
-        var (count, hasNewName) = (0, false);
-        for (ReadOnlySpan<byte> line; !(line = Line(ref head)).IsEmpty; count++)
+        var (length, hasNewName) = (head.Length, last.IsEmpty);
+        head = head[_starts[count]..];
+        last = last[_starts[count]..];
+        for (ReadOnlySpan<byte> line; ; count++)
         {
-            // The lines of before stand in the same order, as long as there are any.
-            if (line.SequenceEqual(Line(ref last)) && count < Headers.Count)
+            _starts[count] = length - head.Length;
+            line = Line(ref head);
+            if (line.IsEmpty)
+            {
+                break;
+            }
+
+            var before = Line(ref last);
+            if (line.SequenceEqual(before) && count <= Headers.Count)
             {
                 continue;
             }
 
-            if (count == MostHeaders || !TryReadHeader(line, count, ref hasNewName))
+            if (count == 0 ? !TryReadRequestLine(line) : count > MostHeaders || !TryReadHeader(line, before, count - 1, ref hasNewName))
             {
                 return false;
             }
         }
 
-        hasNewName |= count != Headers.Count;
-        Headers.Truncate(count);
-        return head.IsEmpty && (!hasNewName || HasUsualNames()) && TryReadLength();
+        _lineCount = count;
+        hasNewName |= count != Headers.Count + 1;
+        Headers.Truncate(Math.Max(0, count - 1));
+        return head.IsEmpty && count > 0 && (!hasNewName || HasUsualNames());
     }
 
     /// <summary>Takes the next line, without its end: empty at the end of the head, or where it is not ended as it must be.</summary>
@@ -152,10 +172,10 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
         return false;
     }
 
-    private bool TryReadHeader(ReadOnlySpan<byte> line, int index, ref bool hasNewName)
+    private bool TryReadHeader(ReadOnlySpan<byte> line, ReadOnlySpan<byte> before, int index, ref bool hasNewName)
     {
         var colon = line.IndexOf((byte)':');
-        if (colon <= 0 || line[..colon].ContainsAnyExcept(s_token))
+        if (colon <= 0)
         {
             return false;
         }
@@ -167,14 +187,30 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
         }
 
         string name;
-        if (index < Headers.Count && Ascii.EqualsIgnoreCase(line[..colon], Headers.At(index).Key))
+        if (index < Headers.Count && before.StartsWith(line[..(colon + 1)]))
         {
             name = Headers.At(index).Key;
+        }
+        else if (line[..colon].ContainsAnyExcept(s_token))
+        {
+            return false;
         }
         else
         {
             name = NameOf(line[..colon]);
             hasNewName = true;
+        }
+
+        if (ReferenceEquals(name, HeaderNames.ContentLength))
+        {
+            if (!TryReadLength(value))
+            {
+                return false;
+            }
+
+            // Without a new text for most: short numbers have theirs.
+            Headers.Put(index, name, BodyLength.ToString(CultureInfo.InvariantCulture));
+            return true;
         }
 
         var text = Encoding.ASCII.GetString(value);
@@ -217,16 +253,16 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
         return Headers.ContainsKey(HeaderNames.Host) && Headers.ContainsKey(HeaderNames.ContentLength) && !s_unusual.Any(Headers.ContainsKey);
     }
 
-    private bool TryReadLength()
+    /// <summary>Nine digits at most: it fits, and is longer than what is read here by far.</summary>
+    private bool TryReadLength(ReadOnlySpan<byte> digits)
     {
-        // Nine digits: it fits, and is longer than what is read here by far.
-        var text = Headers[HeaderNames.ContentLength].ToString();
-        if (text.Length is < 1 or > 9 || text.AsSpan().ContainsAnyExceptInRange('0', '9'))
+        if (digits.Length is < 1 or > 9 || digits.ContainsAnyExceptInRange((byte)'0', (byte)'9') || (digits[0] == '0' && digits.Length > 1)
+            || !Utf8Parser.TryParse(digits, out int length, out _))
         {
             return false;
         }
 
-        BodyLength = int.Parse(text, System.Globalization.CultureInfo.InvariantCulture);
+        BodyLength = length;
         return true;
     }
 
@@ -250,7 +286,7 @@ internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targ
             }
         }
 
-        return name.StartsWith("[") ? name.Length > 2 && name[^1] == ']' && !name[1..^1].ContainsAnyExcept(s_hostAddress) : name.Length > 0 && !name.ContainsAnyExcept(s_hostName);
+        return name.StartsWith("[") ? name[^1] == ']' && IPAddress.TryParse(name[1..^1], out var address) && address.AddressFamily == AddressFamily.InterNetworkV6 : name.Length > 0 && !name.ContainsAnyExcept(s_hostName);
     }
 
     private static bool IsVisible(ReadOnlySpan<byte> text) => !text.ContainsAnyExceptInRange((byte)' ', (byte)'~');

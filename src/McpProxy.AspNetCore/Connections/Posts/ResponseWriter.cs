@@ -30,6 +30,10 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
     private bool _hasUnsent;
     private long _sent;
     private bool _isChunked;
+    private bool _isEnded;
+    private int _lastStatus;
+    private (string Name, string Value)[] _lastFields = [];
+    private byte[] _lastHead = [];
 
     /// <summary>The status of the response that is being made.</summary>
     public int Status { get; set; } = 200;
@@ -59,8 +63,9 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
     /// <summary>Makes room for the next response.</summary>
     public void Reset()
     {
-        (Status, _sent, _isChunked, HasStarted) = (200, 0, false, false);
+        (Status, _sent, _isChunked, _isEnded, HasStarted) = (200, 0, false, false, false);
         Headers.Clear();
+        DropUnsent();
     }
 
     /// <inheritdoc/>
@@ -113,16 +118,23 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
     /// <exception cref="InvalidOperationException">There is less of it than its length says.</exception>
     public ValueTask EndAsync()
     {
-        if (!HasStarted)
+        if (_isEnded || IsGone)
+        {
+            return ValueTask.CompletedTask;
+        }
+
+        _isEnded = true;
+        if (!HasStarted && !HasNoBody)
         {
             Headers.ContentLength ??= Unsent.Length;
         }
-        else if (!_hasUnsent && !_isChunked)
+
+        if (!_isChunked && !HasNoBody && _sent + Unsent.Length != Headers.ContentLength)
         {
-            return _sent == (Headers.ContentLength ?? 0) || HasNoBody || IsGone ? ValueTask.CompletedTask : throw new InvalidOperationException($"the response has {_sent} bytes, and is to have {Headers.ContentLength}");
+            throw new InvalidOperationException($"the response has {_sent + Unsent.Length} bytes, and is to have {Headers.ContentLength}");
         }
 
-        return SendAsync(Unsent, isEnd: true);
+        return HasStarted && !_hasUnsent && !_isChunked ? ValueTask.CompletedTask : SendAsync(Unsent, isEnd: true);
     }
 
     private ValueTask<FlushResult> Flushed(ValueTask sending) => sending.IsCompletedSuccessfully ? new(new FlushResult(false, IsGone)) : FlushedAsync(sending);
@@ -269,9 +281,85 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
             Headers[HeaderNames.Connection] = "close";
         }
 
+        if (IsLastHead())
+        {
+            // Put together when it is the second time: some clients have another session in each request of a connection.
+            if (_lastHead.Length == 0)
+            {
+                WriteFields(ref head);
+                _lastHead = head.Memory.ToArray();
+            }
+            else
+            {
+                head.Append(_lastHead);
+            }
+        }
+        else
+        {
+            WriteFields(ref head);
+            Remember();
+        }
+
+        if (_isChunked)
+        {
+            head.Append("Transfer-Encoding: chunked\r\nDate: "u8);
+        }
+        else if (HasNoBody)
+        {
+            head.Append("Date: "u8);
+        }
+        else
+        {
+            head.Append("Content-Length: "u8);
+            head.Append(Headers.ContentLength!.Value);
+            head.Append("\r\nDate: "u8);
+        }
+
+        head.Append(date().Span);
+        head.Append("\r\n\r\n"u8);
+    }
+
+    /// <summary>Whether status and headers are those of the last response: most of a client's are, but for their length and date.</summary>
+    private bool IsLastHead()
+    {
+        if (Status != _lastStatus || Headers.TextCount != _lastFields.Length)
+        {
+            return false;
+        }
+
+        for (var i = 0; i < _lastFields.Length; i++)
+        {
+            var (name, values) = Headers.At(i);
+            if (!ReferenceEquals(_lastFields[i].Name, name) || values.Count != 1 || !ReferenceEquals(_lastFields[i].Value, values.ToString()))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+
+    private void Remember()
+    {
+        if (_lastFields.Length != Headers.TextCount)
+        {
+            _lastFields = new (string, string)[Headers.TextCount];
+        }
+
+        for (var i = 0; i < _lastFields.Length; i++)
+        {
+            var (name, values) = Headers.At(i);
+            _lastFields[i] = (name, values.ToString());
+        }
+
+        (_lastStatus, _lastHead) = (Status, []);
+    }
+
+    private void WriteFields(ref PooledBytes head)
+    {
         if (Status == 200)
         {
-            head.Append("HTTP/1.1 200 OK\r\nDate: "u8);
+            head.Append("HTTP/1.1 200 OK\r\n"u8);
         }
         else
         {
@@ -279,18 +367,7 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
             head.Append(Status);
             head.Append(" "u8);
             Append(ref head, ReasonPhrases.GetReasonPhrase(Status));
-            head.Append("\r\nDate: "u8);
-        }
-
-        head.Append(date().Span);
-        if (_isChunked)
-        {
-            head.Append("\r\nTransfer-Encoding: chunked"u8);
-        }
-        else if (!HasNoBody)
-        {
-            head.Append("\r\nContent-Length: "u8);
-            head.Append(Headers.ContentLength!.Value);
+            head.Append("\r\n"u8);
         }
 
         for (var i = 0; i < Headers.TextCount; i++)
@@ -298,14 +375,12 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
             var (name, values) = Headers.At(i);
             foreach (var value in values)
             {
-                head.Append("\r\n"u8);
                 Append(ref head, name);
                 head.Append(": "u8);
                 Append(ref head, value ?? "");
+                head.Append("\r\n"u8);
             }
         }
-
-        head.Append("\r\n\r\n"u8);
     }
 
     private static void Append(ref PooledBytes head, string text)

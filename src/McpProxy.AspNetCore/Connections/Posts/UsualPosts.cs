@@ -17,7 +17,7 @@ namespace McpProxy.AspNetCore.Connections.Posts;
 /// <param name="time">The clock of the responses' dates.</param>
 /// <param name="logger">Where it logs.</param>
 [SupportedOSPlatform("linux")]
-internal sealed class UsualPosts(IReadOnlyDictionary<string, RequestDelegate> targets, ConnectionLimits limits, TimeProvider time, ILogger logger)
+internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDelegate> targets, ConnectionLimits limits, TimeProvider time, ILogger logger)
 {
     /// <summary>The longest head that is read here, in bytes.</summary>
     public const int MostHead = 8 * 1024;
@@ -48,6 +48,10 @@ internal sealed class UsualPosts(IReadOnlyDictionary<string, RequestDelegate> ta
 
         return date.Text;
     }
+
+    /// <summary>Logs what should not have happened.</summary>
+    [LoggerMessage(Level = LogLevel.Error, Message = "Defect while answering on a connection")]
+    public partial void LogDefect(Exception exception);
 
     private async Task RunAsync(LoopConnection connection, ConnectionDelegate next)
     {

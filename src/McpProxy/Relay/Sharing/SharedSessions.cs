@@ -27,13 +27,11 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
 
     /// <summary>Makes sure that the server is initialised, where the proxy does that by itself.</summary>
     /// <returns>The server's refusal; null when it is ready.</returns>
-    public async ValueTask<JsonRpcMessage?> IntroduceAsync(CancellationToken cancellationToken)
-    {
-        if (ownInitialize is not { } initialize)
-        {
-            return null;
-        }
+    public ValueTask<JsonRpcMessage?> IntroduceAsync(CancellationToken cancellationToken) =>
+        ownInitialize is { } initialize ? IntroduceAsync(initialize, cancellationToken) : default;
 
+    private async ValueTask<JsonRpcMessage?> IntroduceAsync(JsonRpcMessage initialize, CancellationToken cancellationToken)
+    {
         var answer = await IntroductionAsync(initialize).WaitAsync(cancellationToken);
         return answer.IsError ? answer : null;
     }
@@ -78,13 +76,7 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
                 return true;
             }
 
-            answered = answer =>
-            {
-                if (answer.IsError)
-                {
-                    _subscriptions.Remove(lane, wanted);
-                }
-            };
+            answered = UnlessRefused(lane, wanted);
         }
         else if (request.Is("resources/unsubscribe"u8) && UriOf(request) is { } unwanted && !_subscriptions.Remove(lane, unwanted))
         {
@@ -95,6 +87,15 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
 
         return false;
     }
+
+    /// <summary>Apart from where it is used: what it refers to is made with the method that it stands in, each time.</summary>
+    private Action<JsonRpcMessage> UnlessRefused(SharedLane lane, string uri) => answer =>
+    {
+        if (answer.IsError)
+        {
+            _subscriptions.Remove(lane, uri);
+        }
+    };
 
     /// <summary>Whether a client's notification may reach the server.</summary>
     public bool Passes(SharedLane lane, in JsonRpcMessage notification)

@@ -79,11 +79,13 @@ internal sealed unsafe class EventLoop : IDisposable
                 slot = _used++;
                 if (slot == _descriptors.Length)
                 {
-                    Array.Resize(ref _descriptors, slot * 2);
+                    var more = new DescriptorStream?[slot * 2];
+                    _descriptors.CopyTo(more, 0);
+                    Volatile.Write(ref _descriptors, more);
                 }
             }
 
-            _descriptors[slot] = stream;
+            Volatile.Write(ref _descriptors[slot], stream);
         }
 
         if (!TryWatch(descriptor, EpollEvents.In | EpollEvents.Out | EpollEvents.PeerClosed | EpollEvents.EdgeTriggered, slot))
@@ -142,13 +144,8 @@ internal sealed unsafe class EventLoop : IDisposable
         CloseAll();
     }
 
-    private DescriptorStream? At(int slot)
-    {
-        lock (_gate)
-        {
-            return _descriptors[slot];
-        }
-    }
+    /// <summary>Without the lock: the array only ever grows, and what it holds is looked at again by whoever is told of an event.</summary>
+    private DescriptorStream? At(int slot) => Volatile.Read(ref Volatile.Read(ref _descriptors)[slot]);
 
     private void EndBatch()
     {
