@@ -27,6 +27,10 @@ internal static class RequestBody
         }
     }
 
+    /// <summary>Whether a body is said to be JSON.</summary>
+    public static bool IsJson(string? contentType) => contentType is "application/json" or "application/json; charset=utf-8"
+        || (MediaTypeHeaderValue.TryParse(contentType, out var type) && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
+
     /// <summary>The usual request has come with its body, which is one message: that needs no waiting, and none of what it takes to wait.</summary>
     private static bool TryTakeWhole(HttpRequest request, PostedMessages messages, McpEndpointOptions options)
     {
@@ -141,9 +145,6 @@ internal static class RequestBody
 
         return true;
     }
-
-    private static bool IsJson(string? contentType) => contentType == "application/json"
-        || (MediaTypeHeaderValue.TryParse(contentType, out var type) && type.MediaType.Equals("application/json", StringComparison.OrdinalIgnoreCase));
 
     private static async Task<bool> TryAddAsync(HttpContext context, ReadOnlyMemory<byte> utf8, int maxDepth, PostedMessages messages)
     {

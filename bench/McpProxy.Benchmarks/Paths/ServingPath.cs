@@ -1,11 +1,18 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using McpProxy.AspNetCore;
+using McpProxy.AspNetCore.Connections;
+using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.Transports.Polling;
 using McpProxy.Transports.Stdio;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace McpProxy.Benchmarks.Paths;
 
@@ -14,6 +21,7 @@ internal sealed class ServingPath(string server) : IMessagePath
 {
     private readonly Socket _socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
     private readonly byte[] _answer = new byte[64 * 1024];
+    private readonly EventLoops? _loops = OperatingSystem.IsLinux() ? new() : null;
     private WebApplication? _app;
     private McpEndpoint? _endpoint;
     private byte[] _call = [];
@@ -22,16 +30,28 @@ internal sealed class ServingPath(string server) : IMessagePath
 
     public async Task OpenAsync(CancellationToken cancellationToken)
     {
+        _endpoint = new(new StdioUpstream(new() { Command = server, Arguments = ["stdio"] }) { Loops = _loops }, new() { IsBehindFrontDoor = true, ContinuesInline = _loops is not null });
         var builder = WebApplication.CreateEmptyBuilder(new());
         builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = null;
-            kestrel.Listen(IPAddress.Loopback, 0);
+            kestrel.Listen(IPAddress.Loopback, 0, listen =>
+            {
+                if (OperatingSystem.IsLinux())
+                {
+                    listen.Use(new UsualPosts(_endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle), new(), TimeProvider.System, NullLogger.Instance).Before);
+                }
+            });
         });
+        if (OperatingSystem.IsLinux())
+        {
+            var transport = new LoopTransport(_loops!, new() { Memory = () => MemoryPool<byte>.Shared }, TimeProvider.System, NullLogger.Instance);
+            builder.Services.Replace(ServiceDescriptor.Singleton<IConnectionListenerFactory>(transport));
+        }
+
         builder.Services.AddRoutingCore();
         _app = builder.Build();
-        _endpoint = new(new StdioUpstream(new() { Command = server, Arguments = ["stdio"] }));
         _app.UseRouting();
         _endpoint.Map(_app);
         _app.UseEndpoints(_ => { });
@@ -53,6 +73,11 @@ internal sealed class ServingPath(string server) : IMessagePath
         {
             await _endpoint.DisposeAsync();
             await _app.DisposeAsync();
+        }
+
+        if (OperatingSystem.IsLinux())
+        {
+            _loops?.Dispose();
         }
     }
 

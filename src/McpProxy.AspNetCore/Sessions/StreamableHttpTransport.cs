@@ -52,7 +52,7 @@ internal sealed partial class StreamableHttpTransport
         answered = null;
         var request = context.Request;
         if (!_hasSessions || _serving.IsDraining || _serving.NamesRequestsInLogs
-            || request.BodyReader is not PostedBody { IsWhole: true } body || body.Rest.Length > _serving.Options.MaxMessageSize || request.ContentType != "application/json" || !Accepted.By(request).IsUsual
+            || request.BodyReader is not PostedBody { IsWhole: true } body || body.Rest.Length > _serving.Options.MaxMessageSize || !RequestBody.IsJson(request.ContentType) || !Accepted.By(request).IsUsual
             || !_sessions.TryGetValue(request.Headers[McpHeaders.SessionId].ToString(), out var session) || session.Principal != Principal.Of(context)
             || !session.AcceptsVersion(request.Headers[McpHeaders.ProtocolVersion].ToString()) || !_serving.Limiter.AdmitsAtOnce(session.Relay?.RequestsInFlight ?? 0))
         {

@@ -39,6 +39,30 @@ public sealed class MetricsTests(ITestOutputHelper output) : EndToEndTest(output
         await UntilAsync(async () => (await SamplesAsync(url)).Names.Any(name => name.StartsWith("mcp_proxy_child_exits_total{", StringComparison.Ordinal)));
     }
 
+    [Theory]
+    [InlineData("per-session")]
+    [InlineData("shared")]
+    public async Task Calls_that_cross_the_end_of_their_session_are_answered_and_leave_no_stream(string child)
+    {
+        var proxy = Own(Proxy.Start(["--port", "0", "--child", child, .. Proxy.ChildOptions, "--", .. TestServer.Command(Era.Legacy)]));
+        var url = await proxy.ListeningAsync(Transport.StreamableHttp);
+        for (var round = 0; round < (child == "shared" ? 100 : 5); round++)
+        {
+            using var raw = new RawHttp(url);
+            await InitializeAsync(raw);
+
+            var calls = Enumerable.Range(2, 12).Select(id => raw.PostAsync(Messages.Call(id, "echo", new { text = "x" }))).ToList();
+            calls.Insert(round % 12, raw.DeleteAsync());
+
+            foreach (var (response, body) in await Task.WhenAll(calls))
+            {
+                (response.StatusCode == HttpStatusCode.NoContent || body.StartsWith('{')).ShouldBeTrue($"{(int)response.StatusCode}: {body}");
+            }
+        }
+
+        await UntilAsync(async () => (await SamplesAsync(url))["mcp_proxy_streams"] == 0);
+    }
+
     [Fact]
     public async Task Limits_are_kept_and_counted()
     {

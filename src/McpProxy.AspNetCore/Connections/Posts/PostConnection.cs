@@ -16,10 +16,10 @@ namespace McpProxy.AspNetCore.Connections.Posts;
 [SupportedOSPlatform("linux")]
 internal sealed class PostConnection : IComingBody
 {
-    /// <summary>For so many beats of the server's heart, which beats once a second, part of a small request is waited for here.</summary>
+    /// <summary>For so many seconds part of a small request is waited for here.</summary>
     private const int MostBeatsOfPart = 2;
 
-    /// <summary>For so many the rest of a body is waited for that was answered before it had come, so that the client reads the answer.</summary>
+    /// <summary>For so many seconds the rest of a body is waited for that was answered before it had come, so that the client reads the answer.</summary>
     private const int MostBeatsOfRest = 5;
 
     private readonly LoopConnection _connection;
@@ -60,7 +60,15 @@ internal sealed class PostConnection : IComingBody
         _body = new(this);
     }
 
+    /// <summary>Its neighbours among those that <see cref="UsualPosts"/> tells that time passes, which links them.</summary>
+    public PostConnection? Next { get; set; }
+
+    /// <inheritdoc cref="Next"/>
+    public PostConnection? Previous { get; set; }
+
     private ReadOnlyMemory<byte> Unread => _block is null ? default : _block.Memory[_start.._end];
+
+    private int MostHead => Math.Min(UsualPosts.MostHead, _block?.Memory.Length ?? int.MaxValue);
 
     private bool HasRoom => _block is null || _end < _block.Memory.Length;
 
@@ -68,16 +76,66 @@ internal sealed class PostConnection : IComingBody
     /// <returns>True when something unusual has come, which is left to be read from the connection; false when the connection has ended.</returns>
     public async Task<bool> RunAsync()
     {
-        _connection.Features.Get<IConnectionHeartbeatFeature>()?.OnHeartbeat(static connection => ((PostConnection)connection).Beat(), this);
         var closing = _connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
-        await using (closing.UnsafeRegister(static connection => ((PostConnection)connection!).CloseSoon(), this))
+        _posts.Join(this);
+        try
         {
-            Read();
-            return await _over.Task;
+            await using (closing.UnsafeRegister(static connection => ((PostConnection)connection!).CloseSoon(), this))
+            {
+                Read();
+                return await _over.Task;
+            }
+        }
+        finally
+        {
+            _posts.Leave(this);
         }
     }
 
-    private int MostHead => Math.Min(UsualPosts.MostHead, _block?.Memory.Length ?? int.MaxValue);
+    /// <summary>Called once a second.</summary>
+    public void Beat()
+    {
+        TaskCompletionSource? moreOfBody = null;
+        lock (_gate)
+        {
+            if (_isOver || (_isAnswering && !_isSkipping && _moreOfBody is null))
+            {
+                return;
+            }
+
+            _beats++;
+            if (_isSkipping)
+            {
+                if (_beats > MostBeatsOfRest || _isClosing)
+                {
+                    _isAnswering = false;
+                    End(null);
+                }
+            }
+            else if (_isAnswering)
+            {
+                if (_limits.IsTooSlow(TimeSpan.FromSeconds(_beats), _head!.BodyLength - _bodyLeft))
+                {
+                    _isTooSlow = true;
+                    _exchange!.CloseAfterwards();
+                    (moreOfBody, _moreOfBody) = (_moreOfBody, null);
+                }
+            }
+            else if (_end > _start)
+            {
+                if (_beats > MostBeatsOfPart)
+                {
+                    PassOn();
+                }
+            }
+            else if (_limits.KeepAliveTimeout > TimeSpan.Zero && _beats > _limits.KeepAliveTimeout.TotalSeconds)
+            {
+                End(null);
+            }
+        }
+
+        moreOfBody?.SetResult();
+    }
 
     /// <inheritdoc/>
     public ReadOnlyMemory<byte> BodyThatCame(out bool isAll)
@@ -470,8 +528,6 @@ internal sealed class PostConnection : IComingBody
         (_start, _end) = (0, 0);
         DropEmptyBlock();
 
-        // The server's heart keeps this for as long as the connection lasts.
-        (_head, _exchange) = (null, null);
         _over.SetResult(true);
     }
 
@@ -518,49 +574,5 @@ internal sealed class PostConnection : IComingBody
                 _exchange?.CloseAfterwards();
             }
         }
-    }
-
-    private void Beat()
-    {
-        TaskCompletionSource? moreOfBody = null;
-        lock (_gate)
-        {
-            if (_isOver || (_isAnswering && !_isSkipping && _moreOfBody is null))
-            {
-                return;
-            }
-
-            _beats++;
-            if (_isSkipping)
-            {
-                if (_beats > MostBeatsOfRest || _isClosing)
-                {
-                    _isAnswering = false;
-                    End(null);
-                }
-            }
-            else if (_isAnswering)
-            {
-                if (_limits.IsTooSlow(TimeSpan.FromSeconds(_beats), _head!.BodyLength - _bodyLeft))
-                {
-                    _isTooSlow = true;
-                    _exchange!.CloseAfterwards();
-                    (moreOfBody, _moreOfBody) = (_moreOfBody, null);
-                }
-            }
-            else if (_end > _start ? _beats > MostBeatsOfPart : _limits.KeepAliveTimeout > TimeSpan.Zero && _beats > _limits.KeepAliveTimeout.TotalSeconds)
-            {
-                if (_end > _start)
-                {
-                    PassOn();
-                }
-                else
-                {
-                    End(null);
-                }
-            }
-        }
-
-        moreOfBody?.SetResult();
     }
 }

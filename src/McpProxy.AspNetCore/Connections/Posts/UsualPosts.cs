@@ -22,9 +22,14 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     /// <summary>The longest head that is read here, in bytes.</summary>
     public const int MostHead = 8 * 1024;
 
-    private sealed record DateText(long Second, byte[] Text);
+    private static readonly TimeSpan s_beat = TimeSpan.FromSeconds(1);
 
+    private readonly Lock _gate = new();
     private DateText _date = new(-1, []);
+    private PostConnection? _first;
+    private ITimer? _heart;
+
+    private sealed record DateText(long Second, byte[] Text);
 
     /// <summary>Who answers at which path.</summary>
     public IReadOnlyDictionary<string, RequestDelegate> Targets => targets;
@@ -49,6 +54,53 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
         return date.Text;
     }
 
+    /// <summary>Has a connection told once a second that time passes.</summary>
+    public void Join(PostConnection connection)
+    {
+        lock (_gate)
+        {
+            connection.Next = _first;
+            if (_first is null)
+            {
+                _heart ??= time.CreateTimer(_ => Beat(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+                _heart.Change(s_beat, s_beat);
+            }
+            else
+            {
+                _first.Previous = connection;
+            }
+
+            _first = connection;
+        }
+    }
+
+    /// <summary>Has it told no more.</summary>
+    public void Leave(PostConnection connection)
+    {
+        lock (_gate)
+        {
+            if (connection.Next is { } next)
+            {
+                next.Previous = connection.Previous;
+            }
+
+            if (connection.Previous is { } previous)
+            {
+                previous.Next = connection.Next;
+            }
+            else
+            {
+                _first = connection.Next;
+            }
+
+            if (_first is null)
+            {
+                // Nobody is woken for nothing.
+                _heart!.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            }
+        }
+    }
+
     /// <summary>Logs what should not have happened.</summary>
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while answering on a connection")]
     public partial void LogDefect(Exception exception);
@@ -59,5 +111,19 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
         {
             await next(connection);
         }
+    }
+
+    private void Beat()
+    {
+        List<PostConnection> connections = [];
+        lock (_gate)
+        {
+            for (var connection = _first; connection is not null; connection = connection.Next)
+            {
+                connections.Add(connection);
+            }
+        }
+
+        connections.ForEach(static connection => connection.Beat());
     }
 }
