@@ -326,7 +326,15 @@ internal sealed class PostConnection : IComingBody
         {
             lock (_gate)
             {
-                if (_isOver || !TryTake())
+                if (_isOver)
+                {
+                    // Between two requests, on the thread that reads.
+                    _isAnswering = false;
+                    End(null);
+                    return;
+                }
+
+                if (!TryTake())
                 {
                     return;
                 }
