@@ -189,7 +189,9 @@ public readonly struct JsonRpcMessage
     internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, Range id, Range replaced) => new(utf8, this, id, replaced);
 
     /// <summary>Whether the method is this one.</summary>
-    public bool Is(ReadOnlySpan<byte> method) => Method.SequenceEqual(method);
+    public bool Is(ReadOnlySpan<byte> method) =>
+        _hasPlainMethod ? _method.End.Value - _method.Start.Value - 2 == method.Length && Utf8.Span.Slice(_method.Start.Value + 1, method.Length).SequenceEqual(method)
+        : Kind != JsonRpcMessageKind.Response && Method.SequenceEqual(method);
 
     /// <summary>The message's kind, method and id: enough for a log line, and nothing that could be secret.</summary>
     public override string ToString() => Kind switch
@@ -374,7 +376,7 @@ public readonly struct JsonRpcMessage
                 {
                     var version = utf8[start..end];
                     _versionIsTwo = version.SequenceEqual("\"2.0\""u8);
-                    if (version.Contains((byte)'\\'))
+                    if (!_versionIsTwo && version.Contains((byte)'\\'))
                     {
                         return false;
                     }
@@ -423,13 +425,14 @@ public readonly struct JsonRpcMessage
         };
 
         private static Member MemberOf(ReadOnlySpan<byte> name) =>
-            name.SequenceEqual("jsonrpc"u8) ? Member.Version
-            : name.SequenceEqual("id"u8) ? Member.Id
-            : name.SequenceEqual("method"u8) ? Member.Method
-            : name.SequenceEqual("params"u8) ? Member.Params
-            : name.SequenceEqual("result"u8) ? Member.Result
-            : name.SequenceEqual("error"u8) ? Member.Error
-            : Member.Other;
+            name.Length switch
+            {
+                2 => name.SequenceEqual("id"u8) ? Member.Id : Member.Other,
+                5 => name.SequenceEqual("error"u8) ? Member.Error : Member.Other,
+                6 => name.SequenceEqual("method"u8) ? Member.Method : name.SequenceEqual("params"u8) ? Member.Params : name.SequenceEqual("result"u8) ? Member.Result : Member.Other,
+                7 => name.SequenceEqual("jsonrpc"u8) ? Member.Version : Member.Other,
+                _ => Member.Other,
+            };
 
         private static Member MemberOf(ref Utf8JsonReader reader) =>
             JsonMembers.NameIs(ref reader, "jsonrpc"u8) ? Member.Version

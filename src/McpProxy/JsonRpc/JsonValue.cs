@@ -24,7 +24,12 @@ internal static class JsonValue
     /// <param name="at">Where the value starts.</param>
     /// <param name="maxDepth">How many levels of objects and arrays it may have.</param>
     /// <returns>The index behind it; negative when it is no JSON, or too deep.</returns>
-    public static int End(ReadOnlySpan<byte> json, int at, int maxDepth)
+    public static int End(ReadOnlySpan<byte> json, int at, int maxDepth) =>
+        (uint)at < (uint)json.Length && json[at] == '"' ? TextEnd(json, at) : EndOfAny(json, at, maxDepth);
+
+    // Each bit of the levels is written before it is read.
+    [SkipLocalsInit]
+    private static int EndOfAny(ReadOnlySpan<byte> json, int at, int maxDepth)
     {
         // One bit for each level: whether it is an object.
         Span<ulong> levels = stackalloc ulong[JsonRpcMessage.MaxDepth / 64];
