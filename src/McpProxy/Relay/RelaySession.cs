@@ -198,7 +198,7 @@ public sealed partial class RelaySession
     }
 
     /// <summary>Passes a message of the client on.</summary>
-    private async ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    private ValueTask FromClientAsync(JsonRpcMessage message, CancellationToken cancellationToken)
     {
         try
         {
@@ -213,9 +213,7 @@ public sealed partial class RelaySession
                     if (added != PendingRequests.AddResult.Added)
                     {
                         operation.End(RequestOutcome.Refused);
-                        await _downstream.SendAsync(Refusal(message.Id, added), message.Id, cancellationToken);
-                        _firstRefusal.TrySetResult();
-                        return;
+                        return RefuseAsync(message, added, cancellationToken);
                     }
 
                     break;
@@ -223,7 +221,7 @@ public sealed partial class RelaySession
                     var cause = _options.RequestTimeout is null ? default : _fromServer.CauseOf(message.Id);
                     if (IsUnasked(message, _fromServer.Remove(message.Id)))
                     {
-                        return;
+                        return ValueTask.CompletedTask;
                     }
 
                     _fromClient.Touch(cause, _time.GetTimestamp());
@@ -240,14 +238,38 @@ public sealed partial class RelaySession
                     break;
             }
 
-            if (!await _upstream.SendAsync(message, default, cancellationToken))
+            // Most are sent at once, and nobody waits for them.
+            var sending = _upstream.SendAsync(message, default, cancellationToken);
+            if (!sending.IsCompletedSuccessfully)
             {
-                // What the upstream's end leaves unanswered is answered there, with the reason.
-                LogDropped(message, "the upstream is gone");
-                return;
+                return FromClientSlowlyAsync(message, sending);
             }
 
-            ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
+#pragma warning disable VSTHRD103 // It has completed.
+            PassedOn(message, sending.Result);
+#pragma warning restore VSTHRD103
+            return ValueTask.CompletedTask;
+        }
+        catch (Exception e)
+        {
+            return FromClientSlowlyAsync(message, ValueTask.FromException<bool>(e));
+        }
+    }
+
+    /// <summary>The same in a flow of its own, in which the request's span is the current one: in the caller's it would be the parent of the next request's.</summary>
+    private async ValueTask FromClientTracedAsync(JsonRpcMessage message, CancellationToken cancellationToken) => await FromClientAsync(message, cancellationToken);
+
+    private async ValueTask RefuseAsync(JsonRpcMessage request, PendingRequests.AddResult reason, CancellationToken cancellationToken)
+    {
+        await _downstream.SendAsync(Refusal(request.Id, reason), request.Id, cancellationToken);
+        _firstRefusal.TrySetResult();
+    }
+
+    private async ValueTask FromClientSlowlyAsync(JsonRpcMessage message, ValueTask<bool> sending)
+    {
+        try
+        {
+            PassedOn(message, await sending);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -255,30 +277,62 @@ public sealed partial class RelaySession
         }
     }
 
-    /// <summary>Passes an answer of the server on.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask AnswerAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    private void PassedOn(in JsonRpcMessage message, bool isSent)
     {
+        if (isSent)
+        {
+            ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
+        }
+        else
+        {
+            // What the upstream's end leaves unanswered is answered there, with the reason.
+            LogDropped(message, "the upstream is gone");
+        }
+    }
+
+    /// <summary>Passes an answer of the server on.</summary>
+    private ValueTask AnswerAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    {
+        RequestOperation operation = default;
+        var answered = -1;
+        ValueTask<bool> sending;
         try
         {
             Arrived(message);
-            var answered = _fromClient.Remove(message.Id, out var operation);
+            answered = _fromClient.Remove(message.Id, out operation);
             if (IsUnasked(message, answered))
             {
-                return;
+                return ValueTask.CompletedTask;
             }
 
             operation.Answered(message);
+            sending = _downstream.SendAsync(message, message.Id, cancellationToken);
+            if (sending.IsCompletedSuccessfully)
+            {
+#pragma warning disable VSTHRD103 // It has completed.
+                Answered(message, sending.Result);
+#pragma warning restore VSTHRD103
+                operation.End(message);
+                _fromClient.Settle(answered);
+                return ValueTask.CompletedTask;
+            }
+        }
+        catch (Exception e)
+        {
+            sending = ValueTask.FromException<bool>(e);
+        }
+
+        return AnswerSlowlyAsync(message, sending, answered, operation);
+    }
+
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
+    private async ValueTask AnswerSlowlyAsync(JsonRpcMessage message, ValueTask<bool> sending, int answered, RequestOperation operation)
+    {
+        try
+        {
             try
             {
-                if (await _downstream.SendAsync(message, message.Id, cancellationToken))
-                {
-                    ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
-                }
-                else
-                {
-                    LogDropped(message, "the client is gone");
-                }
+                Answered(message, await sending);
             }
             finally
             {
@@ -289,6 +343,18 @@ public sealed partial class RelaySession
         catch (Exception e) when (e is not OperationCanceledException)
         {
             await ReportDefectAsync(e, message, _downstream, RemoveFailed(message.Id));
+        }
+    }
+
+    private void Answered(in JsonRpcMessage message, bool isSent)
+    {
+        if (isSent)
+        {
+            ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
+        }
+        else
+        {
+            LogDropped(message, "the client is gone");
         }
     }
 
@@ -448,7 +514,7 @@ public sealed partial class RelaySession
     private sealed class FromDownstream(RelaySession session) : IMessageReceiver
     {
         public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            session.FromClientAsync(message, cancellationToken);
+            RequestOperation.AreTraced ? session.FromClientTracedAsync(message, cancellationToken) : session.FromClientAsync(message, cancellationToken);
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) =>
             session.AnswerFaultAsync(fault, session._downstream, session._upstream, session._fromServer, cancellationToken);

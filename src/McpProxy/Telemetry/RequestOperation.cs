@@ -30,10 +30,13 @@ internal readonly struct RequestOperation
         _client = client;
     }
 
+    /// <summary>Whether anybody wants the spans.</summary>
+    public static bool AreTraced => s_source.HasListeners();
+
     /// <summary>Begins an operation. The span to the server is the current one until the caller's asynchronous flow ends.</summary>
     public static RequestOperation Begin(in JsonRpcMessage request, TimeProvider time)
     {
-        var traces = s_source.HasListeners();
+        var traces = AreTraced;
         if (!traces && !ProxyMeter.MeasuresRequests)
         {
             return default;
