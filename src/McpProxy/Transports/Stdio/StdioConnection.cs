@@ -8,6 +8,7 @@ namespace McpProxy.Transports.Stdio;
 public sealed class StdioConnection : IConnection
 {
     private static readonly TimeSpan s_hangUpInterval = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan s_lastWriteTimeout = TimeSpan.FromSeconds(1);
 
     private readonly Stream _input;
     private readonly StdioWriter _writer;
@@ -44,7 +45,9 @@ public sealed class StdioConnection : IConnection
     {
         var input = StandardStream.TryOpen(0, FileAccess.Read, loop);
         var output = StandardStream.TryOpen(1, FileAccess.Write, loop);
-        var writer = new StdioWriter(output ?? Console.OpenStandardOutput(), isBlocking: output is null);
+
+        // What did not reach a client that is gone has nobody to reach.
+        var writer = new StdioWriter(output ?? Console.OpenStandardOutput(), isBlocking: output is null, confirms: output is null);
         return new(input ?? Console.OpenStandardInput(), writer, maxMessageSize) { _isThisProcess = true };
     }
 
@@ -76,10 +79,18 @@ public sealed class StdioConnection : IConnection
     public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) => _writer.WriteAsync(message.Utf8, cancellationToken);
 
     /// <inheritdoc/>
-    public ValueTask DisposeAsync()
+    public async ValueTask DisposeAsync()
     {
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
-        return ValueTask.CompletedTask;
+        using var timeout = new CancellationTokenSource(s_lastWriteTimeout);
+        try
+        {
+            await _writer.FlushAsync(timeout.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            // The client does not read.
+        }
     }
 
     private static void Start(ThreadStart work, string name) => new Thread(work, 512 * 1024) { IsBackground = true, Name = name }.Start();

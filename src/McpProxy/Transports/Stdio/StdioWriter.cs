@@ -101,6 +101,18 @@ internal sealed class StdioWriter : IBatchEnd
         _ = WriteWaitingAsync();
     }
 
+    /// <summary>Completes when all that counts as written is, or the reader is gone.</summary>
+    public async ValueTask FlushAsync(CancellationToken cancellationToken)
+    {
+        if (_confirms)
+        {
+            return;
+        }
+
+        await TakeTurnAsync(cancellationToken);
+        _ = WriteWaitingAsync();
+    }
+
     /// <summary>Closes the stream after the write under way, so that the reader sees the end of input.</summary>
     public async ValueTask CloseAsync(CancellationToken cancellationToken)
     {
