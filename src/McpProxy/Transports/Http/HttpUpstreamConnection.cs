@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
+using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Sse;
 using McpProxy.Transports.StreamableHttp;
 using Microsoft.Extensions.Logging;
@@ -45,18 +46,33 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         return _ended.Task;
     }
 
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    {
+        var cancelled = message.CancelledRequest();
+        return cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification
+            ? SendNotificationAsync(message, cancellationToken)
+            : new(Begin(message, cancelled));
+    }
+
+    /// <summary>Requests are bounded by the relay; nothing else bounds what needs no answer.</summary>
+    private async ValueTask<bool> SendNotificationAsync(JsonRpcMessage notification, CancellationToken cancellationToken)
     {
         if (_closing.IsCancellationRequested)
         {
             return false;
         }
 
-        var cancelled = message.CancelledRequest();
-        if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Notification)
+        await _notifications.WaitAsync(cancellationToken);
+        return Begin(notification, cancelled: default);
+    }
+
+    /// <summary>Begins the exchange of a message.</summary>
+    /// <returns>False when the connection is closing.</returns>
+    private bool Begin(in JsonRpcMessage message, JsonRpcId cancelled)
+    {
+        if (_closing.IsCancellationRequested)
         {
-            // Requests are bounded by the relay; nothing else bounds what needs no answer.
-            await _notifications.WaitAsync(cancellationToken);
+            return false;
         }
 
         var exchange = new Exchange(message, _sources, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
@@ -71,7 +87,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
             _running.Add(exchange);
             earlier = _lastBarrier;
-            if (cancelled.IsNone && exchange.Message.Kind == JsonRpcMessageKind.Request)
+            if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Request)
             {
                 _exchanges[exchange.Message.Id] = exchange;
             }
@@ -165,7 +181,39 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
 
             _replay.Observe(exchange.Message);
-            var refusal = await (_half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token) : PostUndecidedAsync(exchange.Message, exchange.Token));
+            HttpRefusal? refusal = null;
+            if (!exchange.IsModern && _half is StreamableHttpClient streamable && streamable.TryPost(exchange.Message, out var posted, exchange.Token))
+            {
+                // Here and not in methods of its own: each that waits costs a good part of what there is to do.
+                PlainAnswer answer;
+                try
+                {
+                    answer = await posted.Answering;
+                }
+                catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, exchange.Token))
+                {
+                    throw http.Explained(e, posted.Timeout);
+                }
+
+                using (answer)
+                {
+                    if (answer.Response is null)
+                    {
+                        await streamable.TakeAsync(exchange.Message, answer, exchange.Token);
+                    }
+                    else
+                    {
+#pragma warning disable CA2012 // Awaited once, where it may be followed by another attempt.
+                        refusal = await PostDecidedAsync(streamable, exchange.Message, exchange.Token, streamable.TakeResponseAsync(exchange.Message, posted, answer.Response, exchange.Token));
+#pragma warning restore CA2012
+                    }
+                }
+            }
+            else
+            {
+                refusal = await (_half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token) : PostUndecidedAsync(exchange.Message, exchange.Token));
+            }
+
             if (refusal is not null)
             {
                 await RefuseAsync(exchange.Message, refusal, exchange.Token);
@@ -243,12 +291,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     }
 
     [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> PostDecidedAsync(IHttpClientHalf half, JsonRpcMessage message, CancellationToken cancellationToken)
+    private async ValueTask<HttpRefusal?> PostDecidedAsync(IHttpClientHalf half, JsonRpcMessage message, CancellationToken cancellationToken, ValueTask<HttpRefusal?>? first = null)
     {
         var started = http.Time.GetTimestamp();
         try
         {
-            return await half.PostAsync(message, cancellationToken);
+            return await (first ?? half.PostAsync(message, cancellationToken));
         }
         catch (UpstreamHttpException e) when (!e.RequestWasSent && http.Options.ConnectTimeout > s_firstRetry)
         {

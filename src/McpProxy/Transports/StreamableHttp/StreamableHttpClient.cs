@@ -33,14 +33,44 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>Called when the server accepts a message, before its answer is read.</summary>
     public Action? Accepted { get; init; }
 
-    public ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken)
+    public ValueTask<HttpRefusal?> PostAsync(JsonRpcMessage message, CancellationToken cancellationToken) =>
+        PostAsync(message, message.Kind != JsonRpcMessageKind.Response && message.IsModern(), cancellationToken);
+
+    /// <summary>Sends a message the short way, if it is one of those that have everything but themselves in common, and nothing stands against it.</summary>
+    /// <param name="message">The message, of the legacy era; its bytes live as long as the exchange.</param>
+    /// <param name="posted">The exchange: its answer is to be awaited, and to be given to <see cref="TakeAsync"/>.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    /// <returns>False when nothing was sent: <see cref="PostAsync(JsonRpcMessage, CancellationToken)"/> knows all that can happen.</returns>
+    public bool TryPost(in JsonRpcMessage message, out ShortPost posted, CancellationToken cancellationToken)
     {
-        var modern = message.Kind != JsonRpcMessageKind.Response && message.IsModern();
+        posted = default;
         var timeout = TimeoutFor(message);
-        return !modern && TakeWhole() is { } session && Prepared(message, session) is { } prepared
-            && http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken)
-                ? FinishAsync(message, session, answering, timeout, cancellationToken)
-                : PostAsync(message, modern, cancellationToken);
+        if (TakeWhole() is not { } session || Prepared(message, session) is not { } prepared
+            || !http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken))
+        {
+            return false;
+        }
+
+        posted = new(session, answering, timeout);
+        return true;
+    }
+
+    /// <summary>Hands on the answer to a message that went the short way.</summary>
+    /// <param name="message">The message.</param>
+    /// <param name="answer">The answer, which is disposed of by the caller.</param>
+    /// <param name="cancellationToken">Closes the exchange.</param>
+    public ValueTask TakeAsync(in JsonRpcMessage message, in PlainAnswer answer, CancellationToken cancellationToken)
+    {
+        Accepted?.Invoke();
+        return DeliverAnswerAsync(message, answer.Body, cancellationToken);
+    }
+
+    /// <summary>Reads a response to a message that went the short way, which is more than an answer.</summary>
+    /// <inheritdoc cref="IHttpClientHalf.PostAsync"/>
+    public async ValueTask<HttpRefusal?> TakeResponseAsync(JsonRpcMessage message, ShortPost posted, HttpResponseMessage response, CancellationToken cancellationToken)
+    {
+        var refusal = await PostOnceAsync(message, posted.Session, modern: false, cancellationToken, response);
+        return refusal is null ? null : await AfterRefusalAsync(refusal, message, posted.Session, modern: false, cancellationToken);
     }
 
     public async ValueTask DisposeAsync()
@@ -88,34 +118,6 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
         var session = modern ? Current : await RestoredAsync(cancellationToken);
         var refusal = await PostOnceAsync(message, session, modern, cancellationToken);
         return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern, cancellationToken);
-    }
-
-    /// <summary>Reads the answer to a message that went the short way.</summary>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    private async ValueTask<HttpRefusal?> FinishAsync(JsonRpcMessage message, Session session, ValueTask<PlainAnswer> answering, TimeSpan timeout, CancellationToken cancellationToken)
-    {
-        PlainAnswer answer;
-        try
-        {
-            answer = await answering;
-        }
-        catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, cancellationToken))
-        {
-            throw http.Explained(e, timeout);
-        }
-
-        using (answer)
-        {
-            if (answer.Response is null)
-            {
-                Accepted?.Invoke();
-                await DeliverAnswerAsync(message, answer.Body, cancellationToken);
-                return null;
-            }
-        }
-
-        var refusal = await PostOnceAsync(message, session, modern: false, cancellationToken, answer.Response);
-        return refusal is null ? null : await AfterRefusalAsync(refusal, message, session, modern: false, cancellationToken);
     }
 
     /// <summary>Sends a message again where the reason for its refusal can be seen to.</summary>
@@ -693,7 +695,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     private partial void LogDeleteFailed(string reason);
 
     /// <summary>What the server gave a legacy session at its start.</summary>
-    private sealed record Session(string? Id, string? ProtocolVersion)
+    internal sealed record Session(string? Id, string? ProtocolVersion)
     {
         /// <summary>What its messages have in common on their way, once <see cref="IsPrepared"/>; null where they are better made one by one.</summary>
         public PreparedRequest? Prepared { get; set; }
@@ -704,6 +706,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
         public override int GetHashCode() => System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this);
     }
+
+    /// <summary>A message that went the short way.</summary>
+    /// <param name="Session">The session that it belongs to.</param>
+    /// <param name="Answering">The answer, to be awaited with <see cref="UpstreamHttpClient.Explained(Exception, TimeSpan)"/>.</param>
+    /// <param name="Timeout">How long the response may take to begin.</param>
+    internal readonly record struct ShortPost(Session Session, ValueTask<PlainAnswer> Answering, TimeSpan Timeout);
 
     /// <summary>One request and what has come of it.</summary>
     private sealed class Exchange(JsonRpcMessage request, bool modern, string? sessionId)

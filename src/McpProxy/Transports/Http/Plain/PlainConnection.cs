@@ -1,5 +1,7 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using System.Threading.Tasks.Sources;
 
 namespace McpProxy.Transports.Http.Plain;
 
@@ -7,7 +9,7 @@ namespace McpProxy.Transports.Http.Plain;
 /// One connection to a server, which carries one exchange at a time (RFC 9112). It has a buffer only while something is expected of
 /// it, and none while an open stream is silent.
 /// </summary>
-internal sealed class PlainConnection : IDisposable
+internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswer>
 {
     private const int BufferSize = 4096;
 
@@ -17,6 +19,9 @@ internal sealed class PlainConnection : IDisposable
     private readonly Stream _stream;
     private readonly PlainPool _pool;
     private readonly ResponseClock _clock;
+    private readonly Action _onFirst;
+    private ManualResetValueTaskSourceCore<PlainAnswer> _answer;
+    private CancellationToken _cancellation;
     private byte[] _buffer = [];
     private int _start;
     private int _end;
@@ -24,6 +29,7 @@ internal sealed class PlainConnection : IDisposable
     private Task _sending = Task.CompletedTask;
     private bool _isReceiving;
     private bool _isReusable;
+    private bool _isOver;
     private int _disposed;
 
     /// <param name="stream">The connection.</param>
@@ -34,6 +40,7 @@ internal sealed class PlainConnection : IDisposable
         _stream = stream;
         _pool = pool;
         _clock = new(time, Dispose);
+        _onFirst = OnFirst;
         Made = time.GetTimestamp();
     }
 
@@ -80,8 +87,42 @@ internal sealed class PlainConnection : IDisposable
     public ValueTask<PlainAnswer> ExchangeAsync(PreparedRequest request, ReadOnlyMemory<byte> body, TimeSpan limit, CancellationToken cancellationToken)
     {
         _clock.Start(limit);
-        return ExchangeAsync(null, null, request, body, cancellationToken);
+        if (body.Length > MaxCopied)
+        {
+            return ExchangeAsync(null, null, request, body, cancellationToken);
+        }
+
+        // The usual exchange: one write, and a response that comes whole. Nobody waits for it but who wants the answer.
+        var head = RequestHead.Write(request, body.Length, body.Length);
+        head.Append(body.Span);
+        _isReusable = true;
+        _sending = SendAsync(head, default, cancellationToken);
+        _cancellation = cancellationToken;
+        _answer.Reset();
+        var first = _first.GetAwaiter();
+        if (first.IsCompleted)
+        {
+            OnFirst();
+        }
+        else
+        {
+            first.UnsafeOnCompleted(_onFirst);
+        }
+
+        return new(this, _answer.Version);
     }
+
+    PlainAnswer IValueTaskSource<PlainAnswer>.GetResult(short token)
+    {
+        var answer = _answer.GetResult(token);
+        FinishIfOver();
+        return answer;
+    }
+
+    ValueTaskSourceStatus IValueTaskSource<PlainAnswer>.GetStatus(short token) => _answer.GetStatus(token);
+
+    void IValueTaskSource<PlainAnswer>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _answer.OnCompleted(continuation, state, token, flags);
 
     /// <summary>Takes bytes that were received.</summary>
     public int Take(Span<byte> destination)
@@ -157,7 +198,7 @@ internal sealed class PlainConnection : IDisposable
                 : RequestHead.Write(request!, target!, request!.Content is null ? null : body.Length, copied);
             head.Append(body.Span[..copied]);
             _isReusable = !head.AsksForClose;
-            _sending = SendAsync(head, body[copied..], stopSending?.Token ?? cancellationToken).AsTask();
+            _sending = SendAsync(head, body[copied..], stopSending?.Token ?? cancellationToken);
             try
             {
                 Received(await _first);
@@ -167,68 +208,131 @@ internal sealed class PlainConnection : IDisposable
                 _isReceiving = false;
             }
 
-            var scanned = 0;
-            int length;
-            while (true)
-            {
-                while ((length = ResponseHead.Find(Buffered, scanned)) == 0)
-                {
-                    scanned = _end - _start;
-                    await FillAsync(cancellationToken);
-                }
-
-                if (ResponseHead.StatusOf(Buffered) is var status && status >= 200)
-                {
-                    if (!_clock.Stop())
-                    {
-                        throw new TimeoutException();
-                    }
-
-                    if (!_sending.IsCompleted)
-                    {
-                        // Nobody waits for the rest; and its bytes are the caller's again when the response is.
-                        stopSending?.Cancel();
-                        await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-                    }
-
-                    return Read(ResponseHead.Read(Buffered[..length], isHead: request?.Method == HttpMethod.Head), request);
-                }
-
-                if (status == 101)
-                {
-                    throw ResponseHead.Invalid("it switches to a protocol that nobody asked for");
-                }
-
-                // Something before the answer, which nobody asked for (RFC 9110, section 15.2).
-                _start += length;
-                scanned = 0;
-                if (_start == _end)
-                {
-                    await FillAsync(cancellationToken);
-                }
-            }
+            var answer = await ReceiveAnswerAsync(request, stopSending, cancellationToken);
+            FinishIfOver();
+            return answer;
         }
         catch (Exception e)
         {
-            await AbortAsync();
-            if (!_clock.Stop())
-            {
-                throw new TimeoutException();
-            }
-
-            if (e is IOException or ObjectDisposedException)
-            {
-                throw new HttpRequestException((e as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", e);
-            }
-
-            throw;
+            throw await FailedAsync(e);
         }
     }
 
-    private PlainAnswer Read(in ResponseHead head, HttpRequestMessage? request)
+    /// <summary>Something has come of the answer to a request that was prepared: all of it, most of the time.</summary>
+    [SuppressMessage("Usage", "VSTHRD002", Justification = "It has completed")]
+    private void OnFirst()
     {
-        var bytes = _buffer.AsSpan(_start, head.HeadLength);
-        Skip(head.HeadLength);
+        PlainAnswer answer;
+        try
+        {
+            try
+            {
+                Received(_first.GetAwaiter().GetResult());
+            }
+            finally
+            {
+                _isReceiving = false;
+            }
+
+            var length = ResponseHead.Find(Buffered, 0);
+            if (length == 0 || ResponseHead.StatusOf(Buffered) < 200 || !_sending.IsCompleted)
+            {
+                _ = ReceiveLaterAsync();
+                return;
+            }
+
+            answer = Read(length, null);
+        }
+        catch (Exception e)
+        {
+            _ = FailAsync(e);
+            return;
+        }
+
+        _answer.SetResult(answer);
+    }
+
+    private async Task ReceiveLaterAsync()
+    {
+        PlainAnswer answer;
+        try
+        {
+            answer = await ReceiveAnswerAsync(request: null, stopSending: null, _cancellation);
+        }
+        catch (Exception e)
+        {
+            await FailAsync(e);
+            return;
+        }
+
+        _answer.SetResult(answer);
+    }
+
+    private async Task FailAsync(Exception exception) => _answer.SetException(await FailedAsync(exception));
+
+    /// <summary>Receives until there is a whole head of an answer.</summary>
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    private async ValueTask<PlainAnswer> ReceiveAnswerAsync(HttpRequestMessage? request, CancellationTokenSource? stopSending, CancellationToken cancellationToken)
+    {
+        var scanned = 0;
+        int length;
+        while (true)
+        {
+            while ((length = ResponseHead.Find(Buffered, scanned)) == 0)
+            {
+                scanned = _end - _start;
+                await FillAsync(cancellationToken);
+            }
+
+            if (ResponseHead.StatusOf(Buffered) is var status && status >= 200)
+            {
+                if (!_sending.IsCompleted)
+                {
+                    // Nobody waits for the rest; and its bytes are the caller's again when the response is.
+                    stopSending?.Cancel();
+                    await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                }
+
+                return Read(length, request);
+            }
+
+            if (status == 101)
+            {
+                throw ResponseHead.Invalid("it switches to a protocol that nobody asked for");
+            }
+
+            // Something before the answer, which nobody asked for (RFC 9110, section 15.2).
+            _start += length;
+            scanned = 0;
+            if (_start == _end)
+            {
+                await FillAsync(cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Closes the connection after an exchange that failed.</summary>
+    /// <returns>What its caller hears.</returns>
+    private async ValueTask<Exception> FailedAsync(Exception exception)
+    {
+        await AbortAsync();
+        return !_clock.Stop() ? new TimeoutException()
+            : exception is IOException or ObjectDisposedException
+                ? new HttpRequestException((exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", exception)
+            : exception;
+    }
+
+    /// <summary>Reads a head that has come whole, and what has come behind it.</summary>
+    private PlainAnswer Read(int length, HttpRequestMessage? request)
+    {
+        if (!_clock.Stop())
+        {
+            throw new TimeoutException();
+        }
+
+        var head = ResponseHead.Read(Buffered[..length], isHead: request?.Method == HttpMethod.Head);
+        var bytes = _buffer.AsSpan(_start, length);
+        Skip(length);
         _isReusable &= head.KeepsAlive && _sending.IsCompletedSuccessfully;
         IdleLimit = head.IdleLimit;
         if (request is null && head.IsPlainJson && head.Length == Buffered.Length)
@@ -236,7 +340,7 @@ internal sealed class PlainConnection : IDisposable
             var answer = new PlainAnswer(_buffer, _start.._end);
             _buffer = [];
             _start = _end = 0;
-            Finish();
+            _isOver = true;
             return answer;
         }
 
@@ -245,7 +349,7 @@ internal sealed class PlainConnection : IDisposable
         head.CopyTo(bytes, response);
         if (head.Framing == BodyFraming.None)
         {
-            Finish();
+            _isOver = true;
         }
         else
         {
@@ -255,22 +359,61 @@ internal sealed class PlainConnection : IDisposable
         return new(response);
     }
 
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder))]
-    private async ValueTask SendAsync(RequestHead head, ReadOnlyMemory<byte> rest, CancellationToken cancellationToken)
+    /// <summary>Keeps the connection for the next exchange, when whoever wants the answer has it: from then on it is another's.</summary>
+    private void FinishIfOver()
+    {
+        if (_isOver)
+        {
+            _isOver = false;
+            Finish();
+        }
+    }
+
+    private Task SendAsync(RequestHead head, ReadOnlyMemory<byte> rest, CancellationToken cancellationToken)
+    {
+        var sending = rest.IsEmpty ? SendAsync(head, cancellationToken) : SendBothAsync(head, rest, cancellationToken);
+        return sending.IsCompletedSuccessfully ? Task.CompletedTask : sending.AsTask();
+    }
+
+    private ValueTask SendAsync(RequestHead head, CancellationToken cancellationToken)
+    {
+#pragma warning disable CA2012 // Awaited once, after a look at whether that takes its time.
+        ValueTask writing;
+        try
+        {
+            writing = _stream.WriteAsync(head.Bytes, cancellationToken);
+        }
+        catch (Exception e)
+        {
+            writing = ValueTask.FromException(e);
+        }
+#pragma warning restore CA2012
+
+        if (!writing.IsCompletedSuccessfully)
+        {
+            return SendSlowlyAsync(writing, head);
+        }
+
+        head.Dispose();
+        return writing;
+    }
+
+    private static async ValueTask SendSlowlyAsync(ValueTask writing, RequestHead head)
     {
         try
         {
-            await _stream.WriteAsync(head.Bytes, cancellationToken);
+            await writing;
         }
         finally
         {
             head.Dispose();
         }
+    }
 
-        if (rest.Length > 0)
-        {
-            await _stream.WriteAsync(rest, cancellationToken);
-        }
+    private async ValueTask SendBothAsync(RequestHead head, ReadOnlyMemory<byte> rest, CancellationToken cancellationToken)
+    {
+        await SendAsync(head, cancellationToken);
+        await _stream.WriteAsync(rest, cancellationToken);
     }
 
     private async ValueTask FillAsync(CancellationToken cancellationToken)

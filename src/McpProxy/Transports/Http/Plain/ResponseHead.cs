@@ -131,7 +131,7 @@ internal struct ResponseHead
 
         while ((line = NextLine(ref head)).Length > 0)
         {
-            var (name, value) = Split(line);
+            var (name, value) = Split(line, line.IndexOf((byte)':'));
             var text = KnownName(line[name]) ?? Encoding.ASCII.GetString(line[name]);
             var known = KnownValue(line[value]) ?? Encoding.Latin1.GetString(line[value]);
             if (!response.Headers.TryAddWithoutValidation(text, known))
@@ -149,12 +149,18 @@ internal struct ResponseHead
         return line is [.., (byte)'\r'] ? line[..^1] : line;
     }
 
-    private static (Range Name, Range Value) Split(ReadOnlySpan<byte> line)
+    private static (Range Name, Range Value) Split(ReadOnlySpan<byte> line, int colon)
     {
-        var colon = line.IndexOf((byte)':');
-        var value = line[(colon + 1)..];
-        var start = line.Length - value.TrimStart(" \t"u8).Length;
-        return (..colon, start..(start + value.Trim(" \t"u8).Length));
+        var (start, end) = (colon + 1, line.Length);
+        for (; start < end && line[start] is (byte)' ' or (byte)'\t'; start++)
+        {
+        }
+
+        for (; end > start && line[end - 1] is (byte)' ' or (byte)'\t'; end--)
+        {
+        }
+
+        return (..colon, start..end);
     }
 
     private void ReadHeader(ReadOnlySpan<byte> line)
@@ -165,12 +171,13 @@ internal struct ResponseHead
         }
 
         var colon = line.IndexOf((byte)':');
-        if (colon <= 0 || line[..colon].ContainsAnyExcept(s_tokens))
+        var known = colon > 0 ? KnownName(line[..colon]) : null;
+        if (known is null && (colon <= 0 || line[..colon].ContainsAnyExcept(s_tokens)))
         {
             throw Invalid("a header has no name, or one with a character that no name may have");
         }
 
-        var (nameRange, valueRange) = Split(line);
+        var (nameRange, valueRange) = Split(line, colon);
         var name = line[nameRange];
         var value = line[valueRange];
         if (value.ContainsAny(s_forbidden))
@@ -178,7 +185,7 @@ internal struct ResponseHead
             throw Invalid($"the header {Encoding.ASCII.GetString(name)} has a character that no header may have");
         }
 
-        switch (KnownName(name))
+        switch (known)
         {
             case "Content-Length":
                 ReadLength(value);
@@ -203,6 +210,12 @@ internal struct ResponseHead
 
     private void ReadLength(ReadOnlySpan<byte> value)
     {
+        if (Length < 0 && value.Length is > 0 and < 18 && !value.ContainsAnyExceptInRange((byte)'0', (byte)'9') && Utf8Parser.TryParse(value, out long only, out _))
+        {
+            Length = only;
+            return;
+        }
+
         // The same length more than once is one (RFC 9110, section 8.6).
         foreach (var range in value.Split((byte)','))
         {
