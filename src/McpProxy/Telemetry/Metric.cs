@@ -44,10 +44,28 @@ internal sealed class Metric(string name, string? unit, string? description, Met
         }
     }
 
-    public void Add(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags)
+    public void Add(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags) => SeriesOf(tags).Add(value);
+
+    /// <summary>Takes a sum that is kept elsewhere.</summary>
+    /// <param name="value">The sum.</param>
+    /// <param name="tags">Its attributes.</param>
+    /// <param name="isFirst">Whether what a counter has counted up to now was before this began.</param>
+    public void Observe(double value, ReadOnlySpan<KeyValuePair<string, object?>> tags, bool isFirst)
+    {
+        if (isFirst && kind == MetricKind.Counter)
+        {
+            SeriesOf(tags).BeginAt(value);
+        }
+        else
+        {
+            SeriesOf(tags).Set(value);
+        }
+    }
+
+    private MetricSeries SeriesOf(ReadOnlySpan<KeyValuePair<string, object?>> tags)
     {
         var place = PlaceOf(tags);
-        (Find(Volatile.Read(ref _places[place]), tags) ?? New(place, tags)).Add(value);
+        return Find(Volatile.Read(ref _places[place]), tags) ?? New(place, tags);
     }
 
     private static int PlaceOf(ReadOnlySpan<KeyValuePair<string, object?>> tags)

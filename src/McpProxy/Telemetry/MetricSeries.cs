@@ -7,6 +7,7 @@ internal sealed class MetricSeries(KeyValuePair<string, string>[] tags, double[]
     private readonly long[]? _buckets = boundaries is null ? null : new long[boundaries.Length + 1];
     private long _count;
     private double _sum;
+    private double _before;
 
     /// <summary>The attributes, in the order in which they are measured.</summary>
     public KeyValuePair<string, string>[] Tags => tags;
@@ -30,6 +31,24 @@ internal sealed class MetricSeries(KeyValuePair<string, string>[] tags, double[]
 
                 _buckets[index]++;
             }
+        }
+    }
+
+    /// <summary>Says what a sum that is kept elsewhere is now.</summary>
+    public void Set(double sum)
+    {
+        lock (_gate)
+        {
+            _sum = sum - _before;
+        }
+    }
+
+    /// <summary>Says from what on a sum that is kept elsewhere counts.</summary>
+    public void BeginAt(double sum)
+    {
+        lock (_gate)
+        {
+            _before = sum;
         }
     }
 

@@ -24,9 +24,8 @@ internal static class ProxyMeter
         "mcp.client.operation.duration", "s", "Time from a request to the server to its answer", null, s_duration);
 
     private static readonly Counter<long> s_requests = s_meter.CreateCounter<long>("mcp_proxy.requests", "{request}", "Requests of clients, by what became of them");
-    private static readonly Counter<long> s_bytes = s_meter.CreateCounter<long>("mcp_proxy.message.io", "By", "Bytes of the messages relayed");
+    private static readonly ObservableCounter<long> s_bytes = CreateObserved();
     private static readonly UpDownCounter<long> s_sessions = s_meter.CreateUpDownCounter<long>("mcp_proxy.sessions", "{session}", "Sessions that exist now");
-    private static readonly UpDownCounter<long> s_streams = s_meter.CreateUpDownCounter<long>("mcp_proxy.streams", "{stream}", "HTTP responses open for messages now");
     private static readonly Counter<long> s_childStarts = s_meter.CreateCounter<long>("mcp_proxy.child.starts", "{process}", "Server processes started, or that could not be started");
     private static readonly Counter<long> s_childExits = s_meter.CreateCounter<long>("mcp_proxy.child.exits", "{process}", "Server processes that ended");
     private static readonly Counter<long> s_childRestarts = s_meter.CreateCounter<long>("mcp_proxy.child.restarts", "{process}", "Shared servers connected to anew after the one before had ended");
@@ -37,6 +36,13 @@ internal static class ProxyMeter
     private static readonly UpDownCounter<long> s_parked = s_meter.CreateUpDownCounter<long>("mcp_proxy.bridge.parked", "{call}", "Calls that wait now for a client's answers to a server's questions");
     private static readonly Counter<long> s_parkedEnds = s_meter.CreateCounter<long>("mcp_proxy.bridge.parked.ends", "{call}", "Calls that waited for a client's answers, by what became of that");
     private static readonly Counter<long> s_stateRefusals = s_meter.CreateCounter<long>("mcp_proxy.bridge.state.refusals", "{request}", "Requests with a state that was not given for them, or is no longer good");
+
+    // Added up here, and read by who wants to know: each message and its answer count four times, and a response twice.
+    private static long s_receivedDownstream;
+    private static long s_sentDownstream;
+    private static long s_receivedUpstream;
+    private static long s_sentUpstream;
+    private static long s_openStreams;
 
     /// <summary>Whether anybody listens to what requests do.</summary>
     public static bool MeasuresRequests => s_requests.Enabled || s_serverDuration.Enabled || s_clientDuration.Enabled;
@@ -60,13 +66,13 @@ internal static class ProxyMeter
     public static void ClientOperation(string method, string? errorType, TimeSpan duration) => Record(s_clientDuration, method, errorType, duration);
 
     /// <summary>Counts a message that was received.</summary>
-    public static void Received(MessageSide from, int bytes) => Io(from, "receive", bytes);
+    public static void Received(MessageSide from, int bytes) => Count(ref from == MessageSide.Downstream ? ref s_receivedDownstream : ref s_receivedUpstream, bytes);
 
     /// <summary>Counts a message that was sent.</summary>
-    public static void Sent(MessageSide to, int bytes) => Io(to, "transmit", bytes);
+    public static void Sent(MessageSide to, int bytes) => Count(ref to == MessageSide.Downstream ? ref s_sentDownstream : ref s_sentUpstream, bytes);
 
     /// <summary>Counts an HTTP response that was opened (1) or closed (-1).</summary>
-    public static void Stream(int change) => s_streams.Add(change);
+    public static void Stream(int change) => Interlocked.Add(ref s_openStreams, change);
 
     /// <summary>Counts a server process that was started, or not.</summary>
     public static void ChildStarted(bool succeeded) => s_childStarts.Add(1, new KeyValuePair<string, object?>("outcome", succeeded ? "ok" : "error"));
@@ -132,16 +138,30 @@ internal static class ProxyMeter
     private static KeyValuePair<string, object?> Direction(BridgeDirection direction) =>
         new("direction", direction == BridgeDirection.LegacyToModern ? "legacy_to_modern" : "modern_to_legacy");
 
-    private static void Io(MessageSide side, string direction, int bytes)
+    private static ObservableCounter<long> CreateObserved()
+    {
+        s_meter.CreateObservableUpDownCounter("mcp_proxy.streams", static () => Interlocked.Read(ref s_openStreams), "{stream}", "HTTP responses open for messages now");
+        return s_meter.CreateObservableCounter("mcp_proxy.message.io", ObserveBytes, "By", "Bytes of the messages relayed");
+    }
+
+    private static void Count(ref long sum, int bytes)
     {
         if (s_bytes.Enabled)
         {
-            s_bytes.Add(
-                bytes,
-                new KeyValuePair<string, object?>("side", side == MessageSide.Downstream ? "downstream" : "upstream"),
-                new KeyValuePair<string, object?>("network.io.direction", direction));
+            Interlocked.Add(ref sum, bytes);
         }
     }
+
+    private static IEnumerable<Measurement<long>> ObserveBytes() =>
+    [
+        Bytes("downstream", "receive", ref s_receivedDownstream),
+        Bytes("downstream", "transmit", ref s_sentDownstream),
+        Bytes("upstream", "receive", ref s_receivedUpstream),
+        Bytes("upstream", "transmit", ref s_sentUpstream),
+    ];
+
+    private static Measurement<long> Bytes(string side, string direction, ref long sum) =>
+        new(Interlocked.Read(ref sum), new KeyValuePair<string, object?>("side", side), new KeyValuePair<string, object?>("network.io.direction", direction));
 
     private static void Record(Histogram<double> histogram, string method, string? errorType, TimeSpan duration)
     {

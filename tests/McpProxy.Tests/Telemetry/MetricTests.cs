@@ -62,6 +62,34 @@ public sealed class MetricTests
         metric.Series.Select(series => series.Read().Sum).ShouldBe([40_000, 40_000]);
     }
 
+    [Theory]
+    [InlineData((int)MetricKind.Counter, 30)]
+    [InlineData((int)MetricKind.UpDownCounter, 130)]
+    public void Of_a_counter_that_is_kept_elsewhere_what_was_before_does_not_count(int kind, double sum)
+    {
+        var metric = new Metric("m", null, null, (MetricKind)kind, null);
+        metric.Observe(100, [new("a", "b")], isFirst: true);
+        metric.Observe(110, [new("a", "b")], isFirst: false);
+        metric.Observe(130, [new("a", "b")], isFirst: false);
+
+        metric.Series.Single().Read().Sum.ShouldBe(sum);
+    }
+
+    [Fact]
+    public void Bytes_and_streams_are_there_for_whoever_looks()
+    {
+        using var collector = new MetricCollector();
+        ProxyMeter.Received(MessageSide.Upstream, 70);
+        ProxyMeter.Stream(1);
+        Sum("mcp_proxy.message.io", "upstream", "receive").ShouldBeGreaterThanOrEqualTo(70);
+        Sum("mcp_proxy.streams").ShouldBeGreaterThanOrEqualTo(1);
+        ProxyMeter.Stream(-1);
+
+        // Other tests relay messages meanwhile.
+        double Sum(string name, params string[] values) =>
+            collector.Metrics.Single(metric => metric.Name == name).Series.Single(series => series.Tags.Select(tag => tag.Value).SequenceEqual(values)).Read().Sum;
+    }
+
     [Fact]
     public void Measuring_does_not_allocate()
     {
