@@ -117,32 +117,75 @@ internal sealed class EventStream : IAsyncDisposable
 
     /// <summary>Answers with JSON, if that is still open and the client takes it.</summary>
     /// <returns>False when it has to go out as an event, now or when the client comes back.</returns>
-    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
-    public async ValueTask<bool> TryAnswerJsonAsync(ReadOnlyMemory<byte> body, int status)
+    public ValueTask<bool> TryAnswerJsonAsync(ReadOnlyMemory<byte> body, int status)
     {
         if (!AcceptsJson)
         {
-            return false;
+            return new(false);
         }
 
-        await _turn.EnterAsync();
+        var turn = _turn.EnterAsync();
+        return turn.IsCompletedSuccessfully ? AnswerJsonInTurnAsync(body, status) : AnswerJsonAfterAsync(turn, body, status);
+    }
+
+    private async ValueTask<bool> AnswerJsonAfterAsync(Task turn, ReadOnlyMemory<byte> body, int status)
+    {
+        await turn;
+        return await AnswerJsonInTurnAsync(body, status);
+    }
+
+    /// <summary>Answers, and leaves the turn. Nearly every answer is written at once, and nobody waits for it.</summary>
+    private ValueTask<bool> AnswerJsonInTurnAsync(ReadOnlyMemory<byte> body, int status)
+    {
+        if (_started || IsOver)
+        {
+            _turn.Leave();
+            return new(false);
+        }
+
+        _started = true;
+        _isAnswered = true;
+#pragma warning disable CA2012 // Awaited once, after a look at whether that takes its time.
+        ValueTask writing;
         try
         {
-            if (_started || IsOver)
-            {
-                return false;
-            }
-
-            _started = true;
-            _isAnswered = true;
             Starting?.Invoke(_context.Response);
             HttpReply.StartJson(_context.Response, status, body.Length);
-            for (; body.Length > HttpReply.Slice; body = body[HttpReply.Slice..])
-            {
-                await WriteAsync(_context.Response.BodyWriter, body[..HttpReply.Slice]);
-            }
+            writing = body.Length <= HttpReply.Slice ? WriteAsync(_context.Response.BodyWriter, body) : WriteSlicesAsync(body);
+        }
+        catch (Exception e)
+        {
+            writing = ValueTask.FromException(e);
+        }
+#pragma warning restore CA2012
 
-            await WriteAsync(_context.Response.BodyWriter, body);
+        if (!writing.IsCompletedSuccessfully)
+        {
+            return FinishJsonAsync(writing);
+        }
+
+        _turn.Leave();
+
+        // Last: the request may go on right here, and its end takes the turn.
+        End();
+        return new(true);
+    }
+
+    private async ValueTask WriteSlicesAsync(ReadOnlyMemory<byte> body)
+    {
+        for (; body.Length > HttpReply.Slice; body = body[HttpReply.Slice..])
+        {
+            await WriteAsync(_context.Response.BodyWriter, body[..HttpReply.Slice]);
+        }
+
+        await WriteAsync(_context.Response.BodyWriter, body);
+    }
+
+    private async ValueTask<bool> FinishJsonAsync(ValueTask writing)
+    {
+        try
+        {
+            await writing;
         }
         catch (Exception e) when (IsGone(e))
         {
@@ -154,7 +197,6 @@ internal sealed class EventStream : IAsyncDisposable
             _turn.Leave();
         }
 
-        // Last: the request may go on right here, and its end takes the turn.
         End();
         return true;
     }

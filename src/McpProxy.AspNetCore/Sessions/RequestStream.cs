@@ -117,9 +117,50 @@ internal sealed class RequestStream
 
     /// <summary>Sends a message, or keeps it for when the client comes back.</summary>
     /// <returns>False when this stream cannot carry it: the client takes nothing but the answers.</returns>
-    public async ValueTask<bool> SendAsync(JsonRpcMessage message)
+    public ValueTask<bool> SendAsync(JsonRpcMessage message)
     {
-        await _turn.EnterAsync();
+        var turn = _turn.EnterAsync();
+        if (!turn.IsCompletedSuccessfully || message.Kind != JsonRpcMessageKind.Response || _only.IsNone || _only != message.Id
+            || _hasEvents || _response is not { AcceptsEvents: true, IsUndecided: true } response)
+        {
+            return SendInTurnAsync(turn, message);
+        }
+
+        // The usual answer: to the stream's only request, before anything else was sent.
+        _only = default;
+        IsFinished = true;
+        var answering = response.TryAnswerJsonAsync(message.Utf8, 200);
+        if (!answering.IsCompletedSuccessfully)
+        {
+            return AnswerSlowlyAsync(answering, message);
+        }
+
+#pragma warning disable VSTHRD103 // It has completed.
+        if (!answering.Result)
+#pragma warning restore VSTHRD103
+        {
+            return AnswerSlowlyAsync(new(false), message);
+        }
+
+        _turn.Leave();
+        return new(true);
+    }
+
+    private async ValueTask<bool> AnswerSlowlyAsync(ValueTask<bool> answering, JsonRpcMessage message)
+    {
+        try
+        {
+            return await answering || await SendEventAsync(message, isLast: true);
+        }
+        finally
+        {
+            _turn.Leave();
+        }
+    }
+
+    private async ValueTask<bool> SendInTurnAsync(Task turn, JsonRpcMessage message)
+    {
+        await turn;
         try
         {
             var isAnswer = message.Kind == JsonRpcMessageKind.Response && TryTake(message.Id);
@@ -130,49 +171,50 @@ internal sealed class RequestStream
             }
 
             IsFinished |= isLast;
-            if (isLast && !_hasEvents && _response is { IsUndecided: true } undecided && await undecided.TryAnswerJsonAsync(message.Utf8, 200))
-            {
-                return true;
-            }
-
-            _hasEvents = true;
-            if (!HasEventIds)
-            {
-                var isSent = _response is { } only && await only.SendAsync(message.Utf8);
-                if (isLast)
-                {
-                    _response?.Complete();
-                }
-
-                return isSent;
-            }
-
-            var sequence = _replay.Next();
-            var isLarge = _replay.IsLarge(message.Utf8.Length);
-            if (!isLarge)
-            {
-                _replay.Keep(Number, sequence, message.Utf8.Span);
-            }
-
-            if (_response is { } open && await open.SendAsync(message.Utf8, new EventId(Number, sequence)))
-            {
-                MarkSent(sequence);
-                if (isLast)
-                {
-                    open.Complete();
-                }
-            }
-            else if (isLarge)
-            {
-                _replay.Keep(Number, sequence, message.Utf8.Span);
-            }
-
-            return true;
+            return (isLast && !_hasEvents && _response is { IsUndecided: true } undecided && await undecided.TryAnswerJsonAsync(message.Utf8, 200))
+                || await SendEventAsync(message, isLast);
         }
         finally
         {
             _turn.Leave();
         }
+    }
+
+    private async ValueTask<bool> SendEventAsync(JsonRpcMessage message, bool isLast)
+    {
+        _hasEvents = true;
+        if (!HasEventIds)
+        {
+            var isSent = _response is { } only && await only.SendAsync(message.Utf8);
+            if (isLast)
+            {
+                _response?.Complete();
+            }
+
+            return isSent;
+        }
+
+        var sequence = _replay.Next();
+        var isLarge = _replay.IsLarge(message.Utf8.Length);
+        if (!isLarge)
+        {
+            _replay.Keep(Number, sequence, message.Utf8.Span);
+        }
+
+        if (_response is { } open && await open.SendAsync(message.Utf8, new EventId(Number, sequence)))
+        {
+            MarkSent(sequence);
+            if (isLast)
+            {
+                open.Complete();
+            }
+        }
+        else if (isLarge)
+        {
+            _replay.Keep(Number, sequence, message.Utf8.Span);
+        }
+
+        return true;
     }
 
     /// <summary>Gives up a request that the client cancelled: no answer will come for it.</summary>

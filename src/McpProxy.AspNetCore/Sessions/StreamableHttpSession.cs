@@ -324,33 +324,51 @@ internal sealed class StreamableHttpSession : IConnection
         await response.Completed;
     }
 
-    private async ValueTask<bool> AnswerAsync(JsonRpcMessage message)
+    private ValueTask<bool> AnswerAsync(JsonRpcMessage message)
     {
         RequestStream? stream;
         lock (_gate)
         {
             if (!_byRequest.Remove(message.Id, out stream))
             {
-                return false;
+                return new(false);
             }
         }
 
-        var isInitialize = message.Id == _initializeId;
-        if (isInitialize)
+        if (message.Id == _initializeId)
         {
-            // Clients may use the id again.
-            _initializeId = default;
-            _initializeFailed = message.IsError;
-            _protocolVersion = JsonMembers.AsString(JsonMembers.Find(message.Result, "protocolVersion"u8));
+            return AnswerInitializeAsync(message, stream);
         }
 
-        var sent = await stream.SendAsync(message);
+        var sending = stream.SendAsync(message);
+        if (!sending.IsCompletedSuccessfully)
+        {
+            return AnsweredAsync(sending, stream);
+        }
+
         Forget(stream);
-        if (isInitialize && message.IsError)
+        return sending;
+    }
+
+    private async ValueTask<bool> AnswerInitializeAsync(JsonRpcMessage message, RequestStream stream)
+    {
+        // Clients may use the id again.
+        _initializeId = default;
+        _initializeFailed = message.IsError;
+        _protocolVersion = JsonMembers.AsString(JsonMembers.Find(message.Result, "protocolVersion"u8));
+        var sent = await AnsweredAsync(stream.SendAsync(message), stream);
+        if (message.IsError)
         {
             End("the server refused to initialise");
         }
 
+        return sent;
+    }
+
+    private async ValueTask<bool> AnsweredAsync(ValueTask<bool> sending, RequestStream stream)
+    {
+        var sent = await sending;
+        Forget(stream);
         return sent;
     }
 
