@@ -25,7 +25,7 @@ internal sealed class PostedMessages() : List<JsonRpcMessage>(1), IDisposable
     /// <summary>Says how many bytes will come.</summary>
     public void Expect(int length)
     {
-        if (length <= ElasticBuffer.MaxPooled)
+        if (length <= RentedMemory.MaxPooled)
         {
             // Of its own, and left to the heap: small ones may be referred to for as long as anybody likes.
             _memory = new byte[length];

@@ -14,6 +14,9 @@ namespace McpProxy.JsonRpc;
 /// </remarks>
 public readonly struct JsonRpcId : IEquatable<JsonRpcId>
 {
+    /// <summary>The most characters that a number of 64 bits has.</summary>
+    internal const int MaxNumberLength = 20;
+
     private readonly ReadOnlyMemory<byte> _text;
     private readonly long _number;
 
@@ -37,6 +40,22 @@ public readonly struct JsonRpcId : IEquatable<JsonRpcId>
         JsonRpcIdKind.Integer when _text.IsEmpty => FormatNumber(_number),
         _ => _text,
     };
+
+    /// <summary>Whether it is a number in the usual spelling, which needs no text.</summary>
+    internal bool IsPlainNumber => Kind == JsonRpcIdKind.Integer && _text.IsEmpty;
+
+    /// <summary>The same as <see cref="Utf8Text"/>, without an array.</summary>
+    /// <param name="room">Room for <see cref="MaxNumberLength"/> bytes.</param>
+    internal ReadOnlySpan<byte> TextIn(Span<byte> room)
+    {
+        if (!IsPlainNumber)
+        {
+            return _text.Span;
+        }
+
+        Utf8Formatter.TryFormat(_number, room, out var written);
+        return room[..written];
+    }
 
     /// <summary>Makes an integer id.</summary>
     public static JsonRpcId FromNumber(long number) => new(JsonRpcIdKind.Integer, default, number);
@@ -154,7 +173,7 @@ public readonly struct JsonRpcId : IEquatable<JsonRpcId>
 
     private static byte[] FormatNumber(long number)
     {
-        Span<byte> buffer = stackalloc byte[20];
+        Span<byte> buffer = stackalloc byte[MaxNumberLength];
         Utf8Formatter.TryFormat(number, buffer, out var written);
         return buffer[..written].ToArray();
     }

@@ -42,11 +42,11 @@ public readonly struct JsonRpcMessage
         Id = original.Id.Detach();
     }
 
-    private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in JsonRpcMessage original, Range id, Range replaced)
+    private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in JsonRpcMessage original, JsonRpcId newId, Range id, Range replaced)
     {
         this = original;
         Utf8 = utf8;
-        Id = JsonRpcId.FromJson(utf8[id]);
+        Id = newId.IsPlainNumber ? newId : JsonRpcId.FromJson(utf8[id]);
         IdRange = id;
         Kind = Kind == JsonRpcMessageKind.Notification ? JsonRpcMessageKind.Request : Kind;
 
@@ -184,9 +184,10 @@ public readonly struct JsonRpcMessage
 
     /// <summary>This message with another id: bytes in which nothing else is different.</summary>
     /// <param name="utf8">The bytes.</param>
+    /// <param name="newId">The id.</param>
     /// <param name="id">Where the id stands in them.</param>
     /// <param name="replaced">What stood in its place in this message; empty where nothing did.</param>
-    internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, Range id, Range replaced) => new(utf8, this, id, replaced);
+    internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, JsonRpcId newId, Range id, Range replaced) => new(utf8, this, newId, id, replaced);
 
     /// <summary>Whether the method is this one.</summary>
     public bool Is(ReadOnlySpan<byte> method) =>

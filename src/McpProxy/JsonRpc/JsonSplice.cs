@@ -15,19 +15,26 @@ internal static class JsonSplice
         return target;
     }
 
-    /// <summary>The message with another id, and memory that is the caller's to give back when the message has passed; null where there is none.</summary>
-    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id, out SystemMemory? memory)
+    /// <summary>The message with another id, and memory that is the caller's to give back when the message has passed.</summary>
+    public static JsonRpcMessage WithId(in JsonRpcMessage message, JsonRpcId id, out RentedMemory memory)
     {
-        memory = null;
-        if (message.Utf8.Length <= ElasticBuffer.MaxPooled || message.Id.IsNone || id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null)
+        if (message.Id.IsNone || id.Kind is JsonRpcIdKind.None or JsonRpcIdKind.Null)
         {
+            memory = default;
             return WithId(message, id);
         }
 
-        var (source, range, text) = (message.Utf8, message.IdRange, id.Utf8Text);
-        memory = new(LengthOf(source, (range, text)));
-        Write(source, [(range, text)], memory.GetSpan());
-        return message.Moved(memory.Memory, range.Start.Value..(range.Start.Value + text.Length), range);
+        Span<byte> digits = stackalloc byte[JsonRpcId.MaxNumberLength];
+        var text = id.TextIn(digits);
+        var source = message.Utf8.Span;
+        var (start, end) = (message.IdRange.Start.Value, message.IdRange.End.Value);
+        var length = source.Length + text.Length - (end - start);
+        memory = new(length);
+        var target = memory.Memory[..length];
+        source[..start].CopyTo(target.Span);
+        text.CopyTo(target.Span[start..]);
+        source[end..].CopyTo(target.Span[(start + text.Length)..]);
+        return message.Moved(target, id, start..(start + text.Length), message.IdRange);
     }
 
     /// <summary>The message with another id, which is a string or a number.</summary>
@@ -43,12 +50,12 @@ internal static class JsonSplice
         if (!message.Id.IsNone)
         {
             var start = message.IdRange.Start.Value;
-            return message.Moved(Apply(message.Utf8, (message.IdRange, text)), start..(start + text.Length), message.IdRange);
+            return message.Moved(Apply(message.Utf8, (message.IdRange, text)), id, start..(start + text.Length), message.IdRange);
         }
 
         var name = "\"id\":"u8;
         var at = 1 + name.Length;
-        return message.Moved(Apply(message.Utf8, (1..1, (byte[])[.. name, .. text.Span, (byte)','])), at..(at + text.Length), 1..1);
+        return message.Moved(Apply(message.Utf8, (1..1, (byte[])[.. name, .. text.Span, (byte)','])), id, at..(at + text.Length), 1..1);
     }
 
     /// <summary>Reads the envelope of bytes that a splice of a valid message made.</summary>

@@ -27,7 +27,7 @@ public sealed class ElasticBufferTests
     [Fact]
     public void It_grows_no_further_than_it_is_asked_to_hold()
     {
-        using var buffer = new ElasticBuffer(ElasticBuffer.MaxPooled);
+        using var buffer = new ElasticBuffer(RentedMemory.MaxPooled);
         buffer.Grow(0, 0);
         buffer.Grow(0, 0, 200_000);
         buffer.Memory.Length.ShouldBe(200_000);
@@ -41,7 +41,7 @@ public sealed class ElasticBufferTests
         var small = buffer.Memory;
         buffer.Shrink();
         buffer.Memory.ShouldBe(small);
-        while (buffer.Memory.Length <= ElasticBuffer.MaxPooled)
+        while (buffer.Memory.Length <= RentedMemory.MaxPooled)
         {
             buffer.Grow(0, 0);
         }

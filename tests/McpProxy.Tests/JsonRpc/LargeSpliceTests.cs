@@ -17,7 +17,7 @@ public sealed class LargeSpliceTests
         var after = JsonSplice.WithId(before, JsonRpcId.FromJson("\"another\""u8.ToArray()), out var memory);
         using (memory)
         {
-            (memory is not null).ShouldBe(isLarge);
+            memory.IsLarge.ShouldBe(isLarge);
             Encoding.UTF8.GetString(after.Utf8.Span).ShouldBe($$"""{"jsonrpc":"2.0","x":1, "id" : "another", "result":{"text":"{{filler}}"} , "y":[2]}""");
             after.Id.ToString().ShouldBe("\"another\"");
             Encoding.UTF8.GetString(after.Result.Span).ShouldBe($$"""{"text":"{{filler}}"}""");

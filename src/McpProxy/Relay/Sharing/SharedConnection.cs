@@ -122,7 +122,7 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
         }
     }
 
-    public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+    public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
     {
         try
         {
@@ -132,16 +132,7 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
                     Answer(message);
                     break;
                 case JsonRpcMessageKind.Request:
-                    // No server of the modern era asks; one that does is told at once that nobody will answer.
-                    var refusal = _sessions is null
-                        ? JsonRpcWriter.Error(message.Id, JsonRpcErrorCode.MethodNotFound, "a client of this protocol version takes no requests")
-                        : _sessions.Ask(message, related);
-                    if (refusal is { } answer)
-                    {
-                        await _connection.SendAsync(answer, default, _closing.Token);
-                    }
-
-                    break;
+                    return AskAsync(message, related);
                 default:
                     if (!Notify(message, related))
                     {
@@ -159,6 +150,8 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
                 Fail(message.Id, "the proxy failed to pass the answer on", JsonRpcErrorCode.InternalError);
             }
         }
+
+        return ValueTask.CompletedTask;
     }
 
     public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken)
@@ -184,23 +177,22 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     private static bool IsCall(in JsonRpcMessage request) =>
         request.Is("tools/call"u8) || request.Is("prompts/get"u8) || request.Is("resources/read"u8) || request.Is("completion/complete"u8);
 
-    private static SystemMemory? WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token, out JsonRpcMessage renamed)
+    private static JsonRpcMessage WithIds(in JsonRpcMessage request, JsonRpcId id, JsonRpcId token, out RentedMemory memory)
     {
         if (token.IsNone)
         {
-            renamed = JsonSplice.WithId(request, id, out var memory);
-            return memory;
+            return JsonSplice.WithId(request, id, out memory);
         }
 
         var text = id.Utf8Text;
         var tokenRange = JsonSplice.RangeOf(request.Utf8, JsonMembers.Find(request.Meta(), "progressToken"u8));
-        renamed = JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
+        memory = default;
+        return JsonSplice.Reparse(request.IdRange.Start.Value < tokenRange.Start.Value
             ? JsonSplice.Apply(request.Utf8, (request.IdRange, text), (tokenRange, text))
             : JsonSplice.Apply(request.Utf8, (tokenRange, text), (request.IdRange, text)));
-        return null;
     }
 
-    private static JsonRpcMessage Restored(in JsonRpcMessage response, Route route, out SystemMemory? memory)
+    private static JsonRpcMessage Restored(in JsonRpcMessage response, Route route, out RentedMemory memory)
     {
         var restored = JsonSplice.WithId(response, route.Id, out memory);
         return restored.Result.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0
@@ -232,40 +224,74 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
         return true;
     }
 
-    private async ValueTask<bool> SendRequestAsync(SharedLane lane, JsonRpcMessage request, CancellationToken cancellationToken)
+    private ValueTask<bool> SendRequestAsync(SharedLane lane, JsonRpcMessage request, CancellationToken cancellationToken) =>
+        _sessions is { IntroducesItself: true } ? SendIntroducedAsync(lane, request, cancellationToken) : SendKnownAsync(lane, request, cancellationToken);
+
+    /// <summary>Sends a request when the proxy has introduced itself to the server.</summary>
+    private async ValueTask<bool> SendIntroducedAsync(SharedLane lane, JsonRpcMessage request, CancellationToken cancellationToken)
+    {
+        if (await _sessions!.IntroduceAsync(cancellationToken) is { } refusal)
+        {
+            lane.Deliver(JsonSplice.WithId(refusal, request.Id), request.Id);
+            return true;
+        }
+
+        return await SendKnownAsync(lane, request, cancellationToken);
+    }
+
+    /// <summary>Sends a request to a server that knows its client. Most are sent at once, and nobody waits for them.</summary>
+    private ValueTask<bool> SendKnownAsync(SharedLane lane, in JsonRpcMessage request, CancellationToken cancellationToken)
     {
         Action<JsonRpcMessage>? answered = null;
-        if (_sessions is not null)
+        if (_sessions?.Answers(lane, request, out answered) == true)
         {
-            if (await _sessions.IntroduceAsync(cancellationToken) is { } refusal)
-            {
-                lane.Deliver(JsonSplice.WithId(refusal, request.Id), request.Id);
-                return true;
-            }
-
-            if (_sessions.Answers(lane, request, out answered))
-            {
-                return true;
-            }
+            return new(true);
         }
 
         var token = request.ProgressToken();
         var id = Routes.Add(new(lane, request.Id.Detach(), token.Detach(), AsksForLogs(request), IsCall(request)) { Answered = answered });
-        using (WithIds(request, id, token, out var renamed))
+        var renamed = WithIds(request, id, token, out var memory);
+#pragma warning disable CA2012 // Awaited once, after a look at whether that takes its time.
+        ValueTask<bool> sending;
+        try
         {
-            if (await _connection.SendAsync(renamed, default, cancellationToken))
-            {
-                return true;
-            }
+            sending = _connection.SendAsync(renamed, default, cancellationToken);
+        }
+        catch
+        {
+            memory.Dispose();
+            throw;
+        }
+#pragma warning restore CA2012
+
+        if (!sending.IsCompletedSuccessfully)
+        {
+            return SendSlowlyAsync(sending, memory, id);
         }
 
-        if (_endDetail is { } detail)
+        memory.Dispose();
+#pragma warning disable VSTHRD103 // It has completed.
+        return new(WasSent(sending.Result, id));
+#pragma warning restore VSTHRD103
+    }
+
+    private async ValueTask<bool> SendSlowlyAsync(ValueTask<bool> sending, RentedMemory memory, JsonRpcId id)
+    {
+        using (memory)
+        {
+            return WasSent(await sending, id);
+        }
+    }
+
+    private bool WasSent(bool sent, JsonRpcId id)
+    {
+        if (!sent && _endDetail is { } detail)
         {
             // Its end has answered what was in flight then, and this came later.
             Fail(id, detail);
         }
 
-        return false;
+        return sent;
     }
 
     private void Answer(in JsonRpcMessage message)
@@ -281,6 +307,25 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
         {
             _sessions?.Learn(lane, message);
             lane.Deliver(Restored(message, route, out var memory), route.Id, isOwn: true, memory);
+        }
+    }
+
+    private async ValueTask AskAsync(JsonRpcMessage request, JsonRpcId related)
+    {
+        try
+        {
+            // No server of the modern era asks; one that does is told at once that nobody will answer.
+            var refusal = _sessions is null
+                ? JsonRpcWriter.Error(request.Id, JsonRpcErrorCode.MethodNotFound, "a client of this protocol version takes no requests")
+                : _sessions.Ask(request, related);
+            if (refusal is { } answer)
+            {
+                await _connection.SendAsync(answer, default, _closing.Token);
+            }
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            LogDefect(e, _name);
         }
     }
 

@@ -1,3 +1,4 @@
+using McpProxy.Buffers;
 using McpProxy.JsonRpc;
 using McpProxy.Transports;
 
@@ -13,7 +14,7 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     private const int MaxQueuedBytes = TransportDefaults.MaxMessageSize;
 
     private readonly Lock _gate = new();
-    private readonly Queue<(JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory)> _queue = new();
+    private readonly Queue<(JsonRpcMessage Message, JsonRpcId Related, RentedMemory Memory)> _queue = new();
     private readonly TaskCompletionSource<ConnectionEnd> _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private IMessageReceiver? _receiver;
     private CancellationToken _cancellation;
@@ -54,20 +55,20 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
     /// <param name="message">The message.</param>
     /// <param name="related">The client's request that it belongs to, or none.</param>
     /// <param name="isOwn">Whether its bytes are nobody else's and will last, so that they need not be copied.</param>
-    /// <param name="memory">What to give back when the message has been taken; null for nothing.</param>
-    public void Deliver(JsonRpcMessage message, JsonRpcId related, bool isOwn = false, IDisposable? memory = null)
+    /// <param name="memory">What to give back when the message has been taken.</param>
+    public void Deliver(JsonRpcMessage message, JsonRpcId related, bool isOwn = false, RentedMemory memory = default)
     {
         lock (_gate)
         {
             if (_isOver)
             {
-                memory?.Dispose();
+                memory.Dispose();
                 return;
             }
 
             if (_queue.Count >= MaxQueuedMessages || _queuedBytes > MaxQueuedBytes)
             {
-                memory?.Dispose();
+                memory.Dispose();
                 _ended.TrySetResult(new(ConnectionEndReason.TransportFailed, "the client reads too slowly"));
                 return;
             }
@@ -83,8 +84,36 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
             _delivering = true;
         }
 
-        // Most clients are never behind: for them there is no queue.
-        _ = DeliverAsync((message, related, memory));
+        // Most clients are never behind: for them there is no queue, and nobody who waits.
+#pragma warning disable CA2012 // Awaited once, after a look at whether that takes its time.
+        ValueTask receiving;
+        try
+        {
+            receiving = _receiver!.ReceiveAsync(message, related, _cancellation);
+        }
+        catch (Exception e)
+        {
+            receiving = ValueTask.FromException(e);
+        }
+#pragma warning restore CA2012
+
+        if (!receiving.IsCompletedSuccessfully)
+        {
+            _ = DeliverOnAsync(receiving, memory);
+            return;
+        }
+
+        memory.Dispose();
+        lock (_gate)
+        {
+            _delivering = _queue.Count > 0;
+            if (!_delivering)
+            {
+                return;
+            }
+        }
+
+        _ = DeliverOnAsync(default, default);
     }
 
     /// <summary>Lets go of what nobody will take any more.</summary>
@@ -95,33 +124,28 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
             _isOver = true;
             while (_queue.TryDequeue(out var left))
             {
-                left.Memory?.Dispose();
+                left.Memory.Dispose();
             }
 
             _queuedBytes = 0;
         }
     }
 
-    private async Task DeliverAsync((JsonRpcMessage Message, JsonRpcId Related, IDisposable? Memory) next)
+    /// <summary>Waits until a message was taken, and delivers what is queued.</summary>
+    private async Task DeliverOnAsync(ValueTask receiving, RentedMemory memory)
     {
         try
         {
-            while (true)
+            using (memory)
+            {
+                await receiving;
+            }
+
+            while (TryTakeNext(out var next))
             {
                 using (next.Memory)
                 {
                     await _receiver!.ReceiveAsync(next.Message, next.Related, _cancellation);
-                }
-
-                lock (_gate)
-                {
-                    if (!_queue.TryDequeue(out next))
-                    {
-                        _delivering = false;
-                        return;
-                    }
-
-                    _queuedBytes -= next.Message.Utf8.Length;
                 }
             }
         }
@@ -129,6 +153,22 @@ internal sealed class SharedLane(SharedUpstream shared) : IConnection
         {
             // The client is gone: what is queued has no reader.
             Forget();
+        }
+    }
+
+    /// <summary>Takes what is queued; when that is nothing, nobody is delivering any more.</summary>
+    private bool TryTakeNext(out (JsonRpcMessage Message, JsonRpcId Related, RentedMemory Memory) next)
+    {
+        lock (_gate)
+        {
+            if (!_queue.TryDequeue(out next))
+            {
+                _delivering = false;
+                return false;
+            }
+
+            _queuedBytes -= next.Message.Utf8.Length;
+            return true;
         }
     }
 }

@@ -25,6 +25,9 @@ internal sealed partial class SharedSessions(SharedConnection shared, JsonRpcMes
     private Task<JsonRpcMessage>? _introduction;
     private bool _hasInitialized;
 
+    /// <summary>Whether the proxy initialises the server by itself.</summary>
+    public bool IntroducesItself => ownInitialize is not null;
+
     /// <summary>Makes sure that the server is initialised, where the proxy does that by itself.</summary>
     /// <returns>The server's refusal; null when it is ready.</returns>
     public ValueTask<JsonRpcMessage?> IntroduceAsync(CancellationToken cancellationToken) =>
