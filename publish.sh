@@ -2,6 +2,7 @@
 # Builds one native, self-contained program for this machine: artifacts/mcp-proxy
 #
 # .NET 10 where its Native AOT pack can be restored, .NET 9 where it cannot; the code is the same.
+# McpProxyPie=true in the environment makes one for Linux that is loaded at any address: see SECURITY.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -48,6 +49,9 @@ fi
 
 rm -f artifacts-restore.log
 say "$rid, $framework"
+
+# Linked each time: another way to link is no reason to do it again for who compares the times of files.
+rm -rf artifacts/native/bin/McpProxy.Cli/*/native
 dotnet publish src/McpProxy.Cli "${options[@]}" --no-restore -p:McpProxyTargetFramework="$framework" -o artifacts/native/out
 name=mcp-proxy
 [ -f artifacts/native/out/mcp-proxy.exe ] && name=mcp-proxy.exe
