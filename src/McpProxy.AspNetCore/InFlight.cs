@@ -3,7 +3,6 @@ namespace McpProxy.AspNetCore;
 /// <summary>Counts the requests that are being answered, for an end that waits for them.</summary>
 internal sealed class InFlight
 {
-    private readonly Lock _gate = new();
     private int _count;
     private TaskCompletionSource? _none;
 
@@ -11,34 +10,37 @@ internal sealed class InFlight
     /// <returns>To be disposed of when it has been answered.</returns>
     public Request Enter()
     {
-        lock (_gate)
-        {
-            _count++;
-        }
-
+        Interlocked.Increment(ref _count);
         return new(this);
     }
 
     /// <summary>It has been answered, for who has nothing to dispose of.</summary>
     public void Leave()
     {
-        lock (_gate)
+        if (Interlocked.Decrement(ref _count) == 0)
         {
-            if (--_count == 0)
-            {
-                _none?.TrySetResult();
-                _none = null;
-            }
+            Interlocked.Exchange(ref _none, null)?.TrySetResult();
         }
     }
 
     /// <summary>Completes when none is left.</summary>
     public Task NoneAsync()
     {
-        lock (_gate)
+        var none = Volatile.Read(ref _none);
+        if (none is null)
         {
-            return _count == 0 ? Task.CompletedTask : (_none ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+            var mine = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            none = Interlocked.CompareExchange(ref _none, mine, null) ?? mine;
         }
+
+        // Said before it is looked: whoever leaves last looks after it has left.
+        if (Volatile.Read(ref _count) == 0)
+        {
+            none.TrySetResult();
+            Interlocked.CompareExchange(ref _none, null, none);
+        }
+
+        return none.Task;
     }
 
     /// <summary>One request that is being answered.</summary>

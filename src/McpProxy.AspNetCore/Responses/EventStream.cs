@@ -16,7 +16,7 @@ internal sealed class EventStream : IAsyncDisposable
 
     private readonly HttpContext _context;
     private readonly TimeProvider _time;
-    private readonly Turn _turn = new();
+    private Turn _turn;
     private readonly TaskCompletionSource _completed;
     private readonly Action<EventStream>? _ended;
     private CancellationTokenRegistration _aborted;
@@ -399,7 +399,11 @@ internal sealed class EventStream : IAsyncDisposable
             return ValueTask.FromException(new IOException("the client is gone"));
         }
 
-        Volatile.Write(ref _lastWrite, _time.GetTimestamp());
+        if (!_isAnswered)
+        {
+            Volatile.Write(ref _lastWrite, _time.GetTimestamp());
+        }
+
         return ValueTask.CompletedTask;
     }
 

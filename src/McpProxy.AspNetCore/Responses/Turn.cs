@@ -2,9 +2,9 @@ namespace McpProxy.AspNetCore.Responses;
 
 /// <summary>
 /// Has one at a time go on, in the order in which they came. There are two of these for each request, and hardly ever does anybody wait: that costs one
-/// exchange, and no memory.
+/// exchange, and no memory. A value that stands in whoever has it, and is never copied.
 /// </summary>
-internal sealed class Turn
+internal struct Turn
 {
     private Line? _line;
     private int _users;

@@ -12,7 +12,7 @@ internal sealed class RequestStream
     private const int FewRequests = 8;
     private static readonly TimeSpan s_takeOverTimeout = TimeSpan.FromSeconds(1);
 
-    private readonly Turn _turn = new();
+    private Turn _turn;
 
     private readonly ReplayBuffer _replay;
 

@@ -123,11 +123,7 @@ internal sealed class StreamableHttpSession : IConnection
         var requests = RequestsOf(messages);
         if (requests.Count == 0)
         {
-            lock (_gate)
-            {
-                _lastActivity = _time.GetTimestamp();
-            }
-
+            Volatile.Write(ref _lastActivity, _time.GetTimestamp());
             if (await TryDeliverAsync(messages))
             {
                 context.Response.StatusCode = StatusCodes.Status202Accepted;
@@ -265,7 +261,7 @@ internal sealed class StreamableHttpSession : IConnection
             _unheard.RemoveAll(question => unheard.Contains(question.Id));
 
             // A request that nobody waits for keeps a session no longer than silence does.
-            idle = _open == 0 && _time.GetElapsedTime(_lastActivity) > _serving.Options.SessionIdleTimeout;
+            idle = Volatile.Read(ref _open) == 0 && _time.GetElapsedTime(Volatile.Read(ref _lastActivity)) > _serving.Options.SessionIdleTimeout;
         }
 
         foreach (var id in unheard)
@@ -453,11 +449,7 @@ internal sealed class StreamableHttpSession : IConnection
 
     private void Open(EventStream response)
     {
-        lock (_gate)
-        {
-            _open++;
-        }
-
+        Interlocked.Increment(ref _open);
         _serving.OpenStreams.Add(response);
     }
 
@@ -470,11 +462,10 @@ internal sealed class StreamableHttpSession : IConnection
     private void Closed(EventStream response)
     {
         _serving.OpenStreams.Remove(response);
-        lock (_gate)
-        {
-            _open--;
-            _lastActivity = _time.GetTimestamp();
-        }
+
+        // In this order: who finds nothing open finds since when.
+        Volatile.Write(ref _lastActivity, _time.GetTimestamp());
+        Interlocked.Decrement(ref _open);
     }
 
     private static List<JsonRpcId> RequestsOf(PostedMessages messages)

@@ -38,14 +38,20 @@ internal struct PooledBytes : IDisposable
     /// <returns>False where it has a character that would end its line, or is none of ASCII.</returns>
     public bool TryAppend(string text)
     {
-        if (text.AsSpan().ContainsAny('\r', '\n', '\0') || Ascii.FromUtf16(text, Room(text.Length).Span, out var written) != OperationStatus.Done)
+        if (!TryWrite(text, Room(text.Length).Span))
         {
             return false;
         }
 
-        Length += written;
+        Length += text.Length;
         return true;
     }
+
+    /// <summary>The same over what stands at a place already.</summary>
+    public readonly bool TryReplace(int at, string text) => TryWrite(text, _array.AsSpan(at, Math.Min(text.Length, Length - at)));
+
+    private static bool TryWrite(string text, Span<byte> destination) =>
+        !text.AsSpan().ContainsAny('\r', '\n', '\0') && Ascii.FromUtf16(text, destination, out _) == OperationStatus.Done;
 
     /// <summary>Where more can be written; <see cref="Advance"/> says how much it was.</summary>
     public Memory<byte> Room(int count)

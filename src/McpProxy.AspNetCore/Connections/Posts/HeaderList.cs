@@ -16,6 +16,9 @@ internal sealed class HeaderList : IHeaderDictionary
     private int _count;
     private long? _length;
 
+    /// <summary>A bit for each length that a name has, or had since there was none: what is asked for is mostly not there.</summary>
+    private ulong _nameLengths;
+
     /// <inheritdoc/>
     public int Count => _count + (_length is null ? 0 : 1);
 
@@ -110,6 +113,7 @@ internal sealed class HeaderList : IHeaderDictionary
         else
         {
             _entries[index] = new(name, value);
+            _nameLengths |= 1UL << name.Length;
         }
     }
 
@@ -118,6 +122,7 @@ internal sealed class HeaderList : IHeaderDictionary
     {
         Array.Clear(_entries, count, _count - count);
         _count = count;
+        _nameLengths = count == 0 ? 0 : _nameLengths;
     }
 
     /// <inheritdoc/>
@@ -211,6 +216,11 @@ internal sealed class HeaderList : IHeaderDictionary
     private int IndexOf(string key)
     {
         var alike = -1;
+        if ((_nameLengths & (1UL << key.Length)) == 0)
+        {
+            return alike;
+        }
+
         for (var i = 0; i < _count; i++)
         {
             var name = _entries[i].Key;
@@ -236,6 +246,7 @@ internal sealed class HeaderList : IHeaderDictionary
         }
 
         _entries[_count++] = new(name, value);
+        _nameLengths |= 1UL << name.Length;
     }
 
     private void RemoveAt(int index)

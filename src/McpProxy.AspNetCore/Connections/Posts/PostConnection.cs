@@ -188,6 +188,12 @@ internal sealed class PostConnection : IComingBody
     /// <summary>Reads what comes, unless somebody does already or there is no room for it.</summary>
     private void Read()
     {
+        // Whoever stops for want of room says so before there can be more of it.
+        if (Volatile.Read(ref _isReading))
+        {
+            return;
+        }
+
         lock (_gate)
         {
             if (_isReading)
@@ -510,11 +516,14 @@ internal sealed class PostConnection : IComingBody
             Skip();
             if (isOpen && !_isOver && !_isSkipping)
             {
-                _isAnswering = true;
-                return true;
+                // Mostly nothing else has come; a connection that is to close is ended where the next request is looked for.
+                _isAnswering = _end > _start || _isClosing;
+                if (_isAnswering)
+                {
+                    return true;
+                }
             }
-
-            if (!_isSkipping)
+            else if (!_isSkipping)
             {
                 _isAnswering = false;
                 End(null);

@@ -32,7 +32,7 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
     private bool _isChunked;
     private bool _isEnded;
     private int _lastStatus;
-    private (string Name, string Value)[] _lastFields = [];
+    private (string Name, string Value, int At)[] _lastFields = [];
     private byte[] _lastHead = [];
 
     /// <summary>The status of the response that is being made.</summary>
@@ -281,23 +281,9 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
             Headers[HeaderNames.Connection] = "close";
         }
 
-        if (IsLastHead())
-        {
-            // Put together when it is the second time: some clients have another session in each request of a connection.
-            if (_lastHead.Length == 0)
-            {
-                WriteFields(ref head);
-                _lastHead = head.Memory.ToArray();
-            }
-            else
-            {
-                head.Append(_lastHead);
-            }
-        }
-        else
+        if (!TryRepeatHead(ref head))
         {
             WriteFields(ref head);
-            Remember();
         }
 
         if (_isChunked)
@@ -319,40 +305,31 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
         head.Append("\r\n\r\n"u8);
     }
 
-    /// <summary>Whether status and headers are those of the last response: most of a client's are, but for their length and date.</summary>
-    private bool IsLastHead()
+    /// <summary>
+    /// Writes a head like the one before: those of a client's responses hardly differ but for their length and date, and with many sessions in a value that is as long as
+    /// the other.
+    /// </summary>
+    private bool TryRepeatHead(ref PooledBytes head)
     {
-        if (Status != _lastStatus || Headers.TextCount != _lastFields.Length)
+        if (Status != _lastStatus || Headers.TextCount != _lastFields.Length || _lastHead.Length == 0)
         {
             return false;
         }
 
+        head.Append(_lastHead);
         for (var i = 0; i < _lastFields.Length; i++)
         {
+            ref readonly var last = ref _lastFields[i];
             var (name, values) = Headers.At(i);
-            if (!ReferenceEquals(_lastFields[i].Name, name) || values.Count != 1 || !ReferenceEquals(_lastFields[i].Value, values.ToString()))
+            var value = values.Count == 1 ? values.ToString() : "";
+            if (!ReferenceEquals(last.Name, name) || value.Length != last.Value.Length || (!ReferenceEquals(last.Value, value) && !head.TryReplace(last.At, value)))
             {
+                head.Clear();
                 return false;
             }
         }
 
         return true;
-    }
-
-    private void Remember()
-    {
-        if (_lastFields.Length != Headers.TextCount)
-        {
-            _lastFields = new (string, string)[Headers.TextCount];
-        }
-
-        for (var i = 0; i < _lastFields.Length; i++)
-        {
-            var (name, values) = Headers.At(i);
-            _lastFields[i] = (name, values.ToString());
-        }
-
-        (_lastStatus, _lastHead) = (Status, []);
     }
 
     private void WriteFields(ref PooledBytes head)
@@ -370,17 +347,28 @@ internal sealed class ResponseWriter(DescriptorStream stream, Func<ReadOnlyMemor
             head.Append("\r\n"u8);
         }
 
+        (_lastStatus, _lastHead) = (Status, []);
+        if (_lastFields.Length != Headers.TextCount)
+        {
+            _lastFields = new (string, string, int)[Headers.TextCount];
+        }
+
+        var canRepeat = true;
         for (var i = 0; i < Headers.TextCount; i++)
         {
             var (name, values) = Headers.At(i);
+            canRepeat &= values.Count == 1;
             foreach (var value in values)
             {
                 Append(ref head, name);
                 head.Append(": "u8);
+                _lastFields[i] = (name, value ?? "", head.Length);
                 Append(ref head, value ?? "");
                 head.Append("\r\n"u8);
             }
         }
+
+        _lastHead = canRepeat ? head.Memory.ToArray() : [];
     }
 
     private static void Append(ref PooledBytes head, string text)

@@ -25,11 +25,9 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     private static readonly TimeSpan s_beat = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
-    private DateText _date = new(-1, []);
+    private byte[] _date = [];
     private PostConnection? _first;
     private ITimer? _heart;
-
-    private sealed record DateText(long Second, byte[] Text);
 
     /// <summary>Who answers at which path.</summary>
     public IReadOnlyDictionary<string, RequestDelegate> Targets => targets;
@@ -40,19 +38,8 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     /// <summary>Puts it in front of the rest.</summary>
     public ConnectionDelegate Before(ConnectionDelegate next) => connection => connection is LoopConnection loop ? RunAsync(loop, next) : next(connection);
 
-    /// <summary>The date of now, as it stands in a response (RFC 9110, section 5.6.7).</summary>
-    public ReadOnlyMemory<byte> Date()
-    {
-        var now = time.GetUtcNow();
-        var second = now.Ticks / TimeSpan.TicksPerSecond;
-        var date = _date;
-        if (date.Second != second)
-        {
-            _date = date = new(second, Encoding.ASCII.GetBytes(now.ToString("R", CultureInfo.InvariantCulture)));
-        }
-
-        return date.Text;
-    }
+    /// <summary>The date of now, as it stands in a response (RFC 9110, section 6.6.1): at most a second old while there are connections.</summary>
+    public ReadOnlyMemory<byte> Date() => _date;
 
     /// <summary>Has a connection told once a second that time passes.</summary>
     public void Join(PostConnection connection)
@@ -62,6 +49,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
             connection.Next = _first;
             if (_first is null)
             {
+                ReadDate();
                 _heart ??= time.CreateTimer(_ => Beat(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
                 _heart.Change(s_beat, s_beat);
             }
@@ -113,8 +101,11 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
         }
     }
 
+    private void ReadDate() => _date = Encoding.ASCII.GetBytes(time.GetUtcNow().ToString("R", CultureInfo.InvariantCulture));
+
     private void Beat()
     {
+        ReadDate();
         List<PostConnection> connections = [];
         lock (_gate)
         {

@@ -44,19 +44,10 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
 
     /// <summary>The loop has seen that the descriptor may be ready.</summary>
     /// <param name="isOver">Whether nothing changes any more: there will be no further event.</param>
-    public void OnReady(bool isOver)
-    {
-        lock (_gate)
-        {
-            _isReady = _isSeen = true;
-            _isOver |= isOver;
-        }
-
-        Continue();
-    }
+    public void OnReady(bool isOver) => Continue(isSeen: true, isOver);
 
     /// <inheritdoc/>
-    public void OnBatchEnd() => Continue();
+    public void OnBatchEnd() => Continue(isSeen: false, isOver: false);
 
     int IValueTaskSource<int>.GetResult(short token) => _source.GetResult(token);
 
@@ -212,12 +203,15 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         return ++_inRow > MaxInRow;
     }
 
-    private void Continue()
+    private void Continue(bool isSeen, bool isOver)
     {
         int result;
         int error;
         lock (_gate)
         {
+            _isReady |= isSeen;
+            _isSeen |= isSeen;
+            _isOver |= isOver;
             if (!_isWaiting || !_isReady)
             {
                 return;

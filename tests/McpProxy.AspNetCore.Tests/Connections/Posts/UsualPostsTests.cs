@@ -53,6 +53,32 @@ public sealed class UsualPostsTests
     }
 
     [Fact]
+    public async Task Responses_that_differ_in_a_header_have_their_own_each()
+    {
+        await using var server = await StartAsync(async context =>
+        {
+            using var reader = new StreamReader(context.Request.Body);
+            var said = await reader.ReadToEndAsync();
+            context.Response.Headers["X-Said"] = said;
+            context.Response.Headers["X-Other"] = "same";
+            context.Response.StatusCode = said.Contains('4', StringComparison.Ordinal) ? 404 : 200;
+            await context.Response.WriteAsync(said);
+        });
+        using var socket = await server.ConnectAsync();
+
+        foreach (var said in (string[])["1111", "2222", "1111", "33333", "3333", "4444", "1444", "2222"])
+        {
+            await SendAsync(socket, Post(said));
+
+            var answer = await ReadAsync(socket);
+            answer.Headers.ShouldContain($"X-Said: {said}");
+            answer.Headers.ShouldContain("X-Other: same");
+            answer.Status.ShouldBe(said.Contains('4', StringComparison.Ordinal) ? "HTTP/1.1 404 Not Found" : "HTTP/1.1 200 OK");
+            answer.Body.ShouldBe(said);
+        }
+    }
+
+    [Fact]
     public async Task Pipelined_requests_are_answered_in_order()
     {
         await using var server = await StartAsync(async context =>
