@@ -21,6 +21,10 @@ public readonly struct JsonRpcMessage
     private readonly Range _params;
     private readonly Range _result;
     private readonly bool _hasPlainMethod;
+    private readonly bool _mayHaveMeta;
+
+    /// <summary>Longer parameters are not looked through before somebody asks.</summary>
+    private const int LongParams = 4096;
 
     private JsonRpcMessage(ReadOnlyMemory<byte> utf8, in Envelope envelope, JsonRpcMessageKind kind)
     {
@@ -33,6 +37,10 @@ public readonly struct JsonRpcMessage
         _hasPlainMethod = envelope.HasMethod && !utf8.Span[envelope.Method].Contains((byte)'\\');
         _params = envelope.Params;
         _result = envelope.Result;
+        var parameters = utf8.Span[_params];
+
+        // A name may be spelled with escapes.
+        _mayHaveMeta = parameters.Length > LongParams || parameters.Contains((byte)'\\') || parameters.IndexOf("_meta"u8) >= 0;
     }
 
     private JsonRpcMessage(ReadOnlyMemory<byte> copy, in JsonRpcMessage original)
@@ -80,6 +88,9 @@ public readonly struct JsonRpcMessage
 
     /// <summary>The JSON text of <c>result</c>; empty when there is none.</summary>
     public ReadOnlyMemory<byte> Result => Utf8[_result];
+
+    /// <summary>Whether it may be worth while to look for <c>_meta</c> in the parameters: most have none, and several stages would look for what stands there.</summary>
+    internal bool MayHaveMeta => _mayHaveMeta;
 
     internal Range IdRange { get; }
 

@@ -129,6 +129,20 @@ internal static class JsonValue
             return NotKnown;
         }
 
+        // Most are names and words.
+        if (json.Length - at >= Vector128<byte>.Count)
+        {
+            var special = SpecialIn(json.Slice(at, Vector128<byte>.Count));
+            if (special == 0)
+            {
+                at += Vector128<byte>.Count;
+            }
+            else if (json[at += BitOperations.TrailingZeroCount(special)] == '"')
+            {
+                return at + 1;
+            }
+        }
+
         while (true)
         {
             at = NextSpecial(json, at);
@@ -173,11 +187,7 @@ internal static class JsonValue
         var searchFrom = Math.Min(json.Length, at + ShortText);
         for (; searchFrom - at >= Vector128<byte>.Count; at += Vector128<byte>.Count)
         {
-            var bytes = Vector128.Create(json.Slice(at, Vector128<byte>.Count));
-            var special = Vector128.Equals(bytes, Vector128.Create((byte)'"'))
-                | Vector128.Equals(bytes, Vector128.Create((byte)'\\'))
-                | Vector128.LessThan(bytes, Vector128.Create((byte)' '));
-            if (special.ExtractMostSignificantBits() is var found and not 0)
+            if (SpecialIn(json.Slice(at, Vector128<byte>.Count)) is var found and not 0)
             {
                 return at + BitOperations.TrailingZeroCount(found);
             }
@@ -192,6 +202,17 @@ internal static class JsonValue
         }
 
         return at >= json.Length ? at : json[at..].IndexOfAny(s_specialInText) is var rest and >= 0 ? at + rest : json.Length;
+    }
+
+    /// <summary>One bit for each byte of a vector: whether a text ends there, or something is escaped or not allowed.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static uint SpecialIn(ReadOnlySpan<byte> sixteen)
+    {
+        var bytes = Vector128.Create(sixteen);
+        var special = Vector128.Equals(bytes, Vector128.Create((byte)'"'))
+            | Vector128.Equals(bytes, Vector128.Create((byte)'\\'))
+            | Vector128.LessThan(bytes, Vector128.Create((byte)' '));
+        return special.ExtractMostSignificantBits();
     }
 
     private static int WhiteSpaceEnd(ReadOnlySpan<byte> json, int at)

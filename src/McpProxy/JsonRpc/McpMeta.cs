@@ -12,21 +12,21 @@ internal static class McpMeta
 
     /// <summary>The JSON text of the protocol version in a modern request's <c>_meta</c>; empty on a legacy one.</summary>
     public static ReadOnlyMemory<byte> ProtocolVersion(this in JsonRpcMessage message) =>
-        message.Params.Span.IndexOf(ProtocolVersionKey) < 0 ? default : JsonMembers.Find(message.Meta(), ProtocolVersionKey);
+        !message.MayHaveMeta || message.Params.Span.IndexOf(ProtocolVersionKey) < 0 ? default : JsonMembers.Find(message.Meta(), ProtocolVersionKey);
 
     /// <summary>The JSON text of <c>params._meta</c>; empty when there is none.</summary>
     public static ReadOnlyMemory<byte> Meta(this in JsonRpcMessage message) => JsonMembers.Find(message.Params, "_meta"u8);
 
     /// <summary>The progress token that a request asks to be told by, or none.</summary>
     public static JsonRpcId ProgressToken(this in JsonRpcMessage message) =>
-        message.Params.Span.IndexOf("progressToken"u8) < 0 ? default
+        (message.Kind == JsonRpcMessageKind.Request && !message.MayHaveMeta) || message.Params.Span.IndexOf("progressToken"u8) < 0 ? default
         : JsonRpcId.FromJson(message.Kind == JsonRpcMessageKind.Request
             ? JsonMembers.Find(message.Meta(), "progressToken"u8)
             : JsonMembers.Find(message.Params, "progressToken"u8));
 
     /// <summary>The subscription that a modern notification belongs to, or none (MCP 2026-07-28, "Subscriptions").</summary>
     public static JsonRpcId SubscriptionId(this in JsonRpcMessage message) =>
-        message.Params.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0 ? default
+        !message.MayHaveMeta || message.Params.Span.IndexOf("io.modelcontextprotocol/subscriptionId"u8) < 0 ? default
         : JsonRpcId.FromJson(JsonMembers.Find(message.Meta(), "io.modelcontextprotocol/subscriptionId"u8));
 
     /// <summary>The code of an error response; null when the message is none.</summary>

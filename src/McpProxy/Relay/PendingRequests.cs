@@ -11,21 +11,13 @@ internal sealed class PendingRequests
     private readonly Dictionary<JsonRpcId, Entry> _entries = [];
     private readonly Dictionary<JsonRpcId, JsonRpcId> _byProgressToken = [];
     private long _order;
+    private int _count;
     private int _unsettled;
     private bool _closed;
     private TaskCompletionSource? _drained;
 
     /// <summary>How many there are now.</summary>
-    public int Count
-    {
-        get
-        {
-            lock (_gate)
-            {
-                return _entries.Count;
-            }
-        }
-    }
+    public int Count => Volatile.Read(ref _count);
 
     /// <summary>Remembers a request, and what is measured of it.</summary>
     /// <param name="request">The request.</param>
@@ -52,7 +44,12 @@ internal sealed class PendingRequests
                 return AddResult.Duplicate;
             }
 
-            _unsettled += isListen ? 0 : 1;
+            _count++;
+            if (!isListen)
+            {
+                Interlocked.Increment(ref _unsettled);
+            }
+
             if (!token.IsNone)
             {
                 _byProgressToken[token] = id;
@@ -80,6 +77,7 @@ internal sealed class PendingRequests
                 return -1;
             }
 
+            _count--;
             operation = entry.Operation;
             if (!entry.ProgressToken.IsNone)
             {
@@ -93,13 +91,9 @@ internal sealed class PendingRequests
     /// <summary>Says that nothing more will be sent for requests that were removed.</summary>
     public void Settle(int count)
     {
-        lock (_gate)
+        if (count > 0 && Interlocked.Add(ref _unsettled, -count) == 0)
         {
-            _unsettled -= Math.Max(0, count);
-            if (_unsettled == 0)
-            {
-                _drained?.TrySetResult();
-            }
+            Volatile.Read(ref _drained)?.TrySetResult();
         }
     }
 
@@ -111,6 +105,7 @@ internal sealed class PendingRequests
         {
             _closed |= close;
             var all = _entries.OrderBy(entry => entry.Value.Order).Select(entry => (entry.Key, entry.Value.IsListen, entry.Value.Operation)).ToList();
+            _count = 0;
             _entries.Clear();
             _byProgressToken.Clear();
             return all;
@@ -198,12 +193,18 @@ internal sealed class PendingRequests
     {
         lock (_gate)
         {
-            if (_unsettled == 0)
+            if (_drained is null or { Task.IsCompleted: true })
             {
-                return Task.CompletedTask;
+                _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
             }
 
-            _drained ??= new(TaskCreationOptions.RunContinuationsAsynchronously);
+            // Said before it is looked: whoever settles the last one looks after it has said so.
+            Interlocked.MemoryBarrier();
+            if (Volatile.Read(ref _unsettled) == 0)
+            {
+                _drained.TrySetResult();
+            }
+
             return _drained.Task;
         }
     }

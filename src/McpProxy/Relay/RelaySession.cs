@@ -208,8 +208,9 @@ public sealed partial class RelaySession
             {
                 case JsonRpcMessageKind.Request:
                     _hasSeenRequest = true;
-                    var operation = RequestOperation.Begin(message, _time);
-                    var added = _fromClient.Add(message, _options.MaxRequestsInFlight, _time.GetTimestamp(), operation: operation);
+                    var now = _time.GetTimestamp();
+                    var operation = RequestOperation.Begin(message, _time, now);
+                    var added = _fromClient.Add(message, _options.MaxRequestsInFlight, now, operation: operation);
                     if (added != PendingRequests.AddResult.Added)
                     {
                         operation.End(RequestOutcome.Refused);

@@ -21,11 +21,11 @@ internal readonly struct RequestOperation
     private readonly Activity? _server;
     private readonly Activity? _client;
 
-    private RequestOperation(TimeProvider time, string method, Activity? server, Activity? client)
+    private RequestOperation(TimeProvider time, long started, string method, Activity? server, Activity? client)
     {
         _time = time;
         _method = method;
-        _started = time.GetTimestamp();
+        _started = started;
         _server = server;
         _client = client;
     }
@@ -34,7 +34,10 @@ internal readonly struct RequestOperation
     public static bool AreTraced => s_source.HasListeners();
 
     /// <summary>Begins an operation. The span to the server is the current one until the caller's asynchronous flow ends.</summary>
-    public static RequestOperation Begin(in JsonRpcMessage request, TimeProvider time)
+    /// <param name="request">The request.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="now">What time it is there.</param>
+    public static RequestOperation Begin(in JsonRpcMessage request, TimeProvider time, long now)
     {
         var traces = AreTraced;
         if (!traces && !ProxyMeter.MeasuresRequests)
@@ -44,7 +47,7 @@ internal readonly struct RequestOperation
 
         var method = McpMethodName.Of(request.Method);
         var server = traces ? StartServer(request, method) : null;
-        return new(time, method, server, server is null ? null : StartClient(server));
+        return new(time, now, method, server, server is null ? null : StartClient(server));
     }
 
     /// <summary>The server has answered; the answer is on its way to the client.</summary>

@@ -146,6 +146,9 @@ public sealed class JsonRpcMessageTests
     {
         Parse("""{"jsonrpc":"2.0","id":1,"method":"x","params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}""").IsModern().ShouldBeTrue();
         Parse("""{"jsonrpc":"2.0","id":1,"method":"x","params":{"text":"io.modelcontextprotocol/protocolVersion"}}""").IsModern().ShouldBeFalse();
+        Parse("""{"jsonrpc":"2.0","id":1,"method":"x","params":{"\u005fmeta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}""").IsModern().ShouldBeTrue();
+        Parse("""{"jsonrpc":"2.0","id":1,"method":"x","params":{"text":"LONG","_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}}"""
+            .Replace("LONG", new string('x', 10_000), StringComparison.Ordinal)).IsModern().ShouldBeTrue();
     }
 
     [Fact]

@@ -171,7 +171,7 @@ internal sealed partial class SharedConnection : IMessageReceiver, IAsyncDisposa
     }
 
     private static bool AsksForLogs(in JsonRpcMessage request) =>
-        request.Params.Span.IndexOf("io.modelcontextprotocol/logLevel"u8) >= 0
+        request.MayHaveMeta && request.Params.Span.IndexOf("io.modelcontextprotocol/logLevel"u8) >= 0
         && !JsonMembers.Find(request.Meta(), "io.modelcontextprotocol/logLevel"u8).IsEmpty;
 
     private static bool IsCall(in JsonRpcMessage request) =>

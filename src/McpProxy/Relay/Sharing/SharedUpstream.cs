@@ -111,6 +111,11 @@ public sealed class SharedUpstream(IUpstream upstream, ILogger? logger = null, S
 
     private SharedConnection? Connection(SharedLane lane)
     {
+        if (lane.HasSpoken && Volatile.Read(ref _connection) is { } current)
+        {
+            return current;
+        }
+
         lock (_gate)
         {
             if (_closed)
