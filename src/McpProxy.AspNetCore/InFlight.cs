@@ -17,9 +17,10 @@ internal sealed class InFlight
     /// <summary>It has been answered, for who has nothing to dispose of.</summary>
     public void Leave()
     {
-        if (Interlocked.Decrement(ref _count) == 0)
+        // In this order: whoever waits has begun to before there was none.
+        if (Interlocked.Decrement(ref _count) == 0 && Volatile.Read(ref _none) is { } none && Volatile.Read(ref _count) == 0)
         {
-            Interlocked.Exchange(ref _none, null)?.TrySetResult();
+            Complete(none);
         }
     }
 
@@ -36,11 +37,16 @@ internal sealed class InFlight
         // Said before it is looked: whoever leaves last looks after it has left.
         if (Volatile.Read(ref _count) == 0)
         {
-            none.TrySetResult();
-            Interlocked.CompareExchange(ref _none, null, none);
+            Complete(none);
         }
 
         return none.Task;
+    }
+
+    private void Complete(TaskCompletionSource none)
+    {
+        none.TrySetResult();
+        Interlocked.CompareExchange(ref _none, null, none);
     }
 
     /// <summary>One request that is being answered.</summary>

@@ -29,6 +29,9 @@ internal sealed class FakePeer : IConnection
     /// <summary>What sending to it waits for, as to a peer that reads slowly.</summary>
     public Task Readable { get; set; } = Task.CompletedTask;
 
+    /// <summary>What it takes until all that it was sent is there.</summary>
+    public Task Flushed { get; set; } = Task.CompletedTask;
+
     /// <summary>Answers what it is sent, when the test has a rule for that.</summary>
     public Func<JsonRpcMessage, string?>? Answer { get; set; }
 
@@ -60,6 +63,8 @@ internal sealed class FakePeer : IConnection
 
         return true;
     }
+
+    public ValueTask FlushAsync(CancellationToken cancellationToken) => new(Flushed.WaitAsync(cancellationToken));
 
     public ValueTask DisposeAsync()
     {

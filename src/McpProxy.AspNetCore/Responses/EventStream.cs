@@ -248,7 +248,7 @@ internal sealed class EventStream : IAsyncDisposable
             return Task.CompletedTask;
         }
 
-        return IsOver || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
+        return IsOver || _isAnswered || !AcceptsEvents || _time.GetElapsedTime(Volatile.Read(ref _lastWrite)) < silence
             ? Task.CompletedTask
             : ExclusiveAsync(async () =>
             {

@@ -91,9 +91,10 @@ internal sealed class PendingRequests
     /// <summary>Says that nothing more will be sent for requests that were removed.</summary>
     public void Settle(int count)
     {
-        if (count > 0 && Interlocked.Add(ref _unsettled, -count) == 0)
+        // In this order: whoever waits has begun to before there was none.
+        if (count > 0 && Interlocked.Add(ref _unsettled, -count) == 0 && Volatile.Read(ref _drained) is { } drained && Volatile.Read(ref _unsettled) == 0)
         {
-            Volatile.Read(ref _drained)?.TrySetResult();
+            drained.TrySetResult();
         }
     }
 

@@ -108,7 +108,7 @@ public sealed partial class RelaySession
     {
         try
         {
-            await Task.WhenAny(_fromClient.DrainedAsync(), upstream, _downstream.Gone).WaitAsync(_options.DrainTimeout, _time, cancellationToken);
+            await Task.WhenAny(AllAnsweredAsync(), upstream, _downstream.Gone).WaitAsync(_options.DrainTimeout, _time, cancellationToken);
         }
         catch (TimeoutException)
         {
@@ -118,6 +118,13 @@ public sealed partial class RelaySession
         {
             // Told to end now: the rest is answered with an error.
         }
+    }
+
+    /// <summary>Completes when everything was answered, and the client has been sent all of it.</summary>
+    private async Task AllAnsweredAsync()
+    {
+        await _fromClient.DrainedAsync();
+        await _downstream.FlushAsync(CancellationToken.None);
     }
 
     private async Task AnswerPendingAsync(List<(JsonRpcId Id, bool IsListen, RequestOperation Operation)> pending, string reason, bool graceful)

@@ -39,4 +39,11 @@ public interface IConnection : IAsyncDisposable
     /// <param name="cancellationToken">Gives up waiting for a peer that does not read.</param>
     /// <returns>False when the peer is gone, or the stream that the message belongs to.</returns>
     ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Completes when everything that counts as sent was handed to the peer's side, or the peer is gone: a transport may take short messages in good faith, and write
+    /// what came together at once. One that does not has nothing to wait for.
+    /// </summary>
+    /// <param name="cancellationToken">Gives up waiting for a peer that does not read.</param>
+    ValueTask FlushAsync(CancellationToken cancellationToken) => ValueTask.CompletedTask;
 }

@@ -121,6 +121,38 @@ public sealed class RelaySessionTests
         (await _client.NextJsonAsync()).ShouldContain("\"result\"");
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task After_the_end_of_input_answers_have_as_long_to_be_written_as_to_come(bool isTooSlow)
+    {
+        var session = Run();
+        var flushed = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        _client.Flushed = flushed.Task;
+        await _client.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"a"}""");
+        await _server.NextJsonAsync();
+        await _server.SayAsync("""{"jsonrpc":"2.0","id":1,"result":{}}""");
+        _client.End(ConnectionEndReason.PeerClosed, "end of input");
+        for (var i = 0; i < 100; i++)
+        {
+            await Task.Yield();
+            _client.IsDisposed.ShouldBeFalse();
+        }
+
+        if (!isTooSlow)
+        {
+            flushed.SetResult();
+        }
+
+        while (!session.IsCompleted)
+        {
+            _time.Advance(isTooSlow ? TimeSpan.FromSeconds(11) : TimeSpan.Zero);
+            await Task.Yield();
+        }
+
+        await session;
+    }
+
     [Fact]
     public async Task Waiting_for_answers_after_the_end_of_input_is_bounded()
     {

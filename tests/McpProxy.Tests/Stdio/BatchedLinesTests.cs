@@ -102,6 +102,30 @@ public sealed class BatchedLinesTests : IDisposable
     }
 
     [Fact]
+    public async Task What_counts_as_written_is_flushed_when_it_was_read_and_not_before()
+    {
+        using var pipe = new AnonymousPipeServerStream(PipeDirection.In);
+        var writer = new StdioWriter(OnLoop(pipe), isBlocking: false, confirms: false);
+        var line = new string('x', 60_000);
+        await writer.FlushAsync(CancellationToken.None);
+
+        // More than a pipe takes, and less than is held for a reader that is slow.
+        (await OnLoopAsync(async () => await writer.WriteAsync(Encoding.ASCII.GetBytes(line), default))).ShouldBeTrue();
+        (await OnLoopAsync(async () => await writer.WriteAsync(Encoding.ASCII.GetBytes(line), default))).ShouldBeTrue();
+        using var cancel = new CancellationTokenSource();
+        var flushing = writer.FlushAsync(cancel.Token).AsTask();
+        flushing.IsCompleted.ShouldBeFalse();
+        await cancel.CancelAsync();
+        await Should.ThrowAsync<OperationCanceledException>(flushing);
+
+        flushing = writer.FlushAsync(CancellationToken.None).AsTask();
+        var read = new byte[2 * (line.Length + 1)];
+        await pipe.ReadExactlyAsync(read).AsTask().WaitAsync(s_timeout);
+        await flushing.WaitAsync(s_timeout);
+        Encoding.ASCII.GetString(read).ShouldBe($"{line}\n{line}\n");
+    }
+
+    [Fact]
     public async Task Who_waits_for_a_reader_that_does_not_read_can_give_up()
     {
         using var cancel = new CancellationTokenSource();

@@ -402,6 +402,12 @@ internal sealed class PostConnection : IComingBody
             _start += end + 4;
             (_beats, _isTooSlow) = (0, false);
             _body.Begin(came[..Math.Min(came.Length, _bodyLeft)], isWhole);
+            if (!isWhole)
+            {
+                // The head may have filled the block to its end.
+                DropEmptyBlock();
+            }
+
             _exchange ??= new(_connection, _head, _body, _posts.Date, _posts.Logger);
             if (_isClosing)
             {

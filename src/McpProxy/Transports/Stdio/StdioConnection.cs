@@ -79,6 +79,9 @@ public sealed class StdioConnection : IConnection
     public ValueTask<bool> SendAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) => _writer.WriteAsync(message.Utf8, cancellationToken);
 
     /// <inheritdoc/>
+    public ValueTask FlushAsync(CancellationToken cancellationToken) => _writer.FlushAsync(cancellationToken);
+
+    /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));

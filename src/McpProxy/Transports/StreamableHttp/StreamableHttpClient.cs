@@ -20,6 +20,7 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
     /// <summary>How long a server may keep a response stream open after the answer, before it is closed for it.</summary>
     private static readonly TimeSpan s_linger = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan s_closeTimeout = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_defaultRetry = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan s_maxRetry = TimeSpan.FromSeconds(30);
 
@@ -76,7 +77,9 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     public async ValueTask DisposeAsync()
     {
         await _closing.CancelAsync();
-        await _listening;
+
+        // Bounded: it may be handing a message to a client that does not read.
+        await Task.WhenAny(_listening, Task.Delay(s_closeTimeout, http.Time));
         var session = Current;
         if (session.Id is not null)
         {

@@ -39,7 +39,9 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     {
         _stream = stream;
         _pool = pool;
-        _clock = new(time, Dispose);
+
+        // The buffer is left to the exchange, which may be reading it in this moment.
+        _clock = new(time, stream.Dispose);
         _onFirst = OnFirst;
         Made = time.GetTimestamp();
     }
@@ -316,7 +318,9 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     private async ValueTask<Exception> FailedAsync(Exception exception)
     {
         await AbortAsync();
-        return !_clock.Stop() ? new TimeoutException()
+        var isInTime = _clock.Stop();
+        return exception is OperationCanceledException ? exception
+            : !isInTime ? new TimeoutException()
             : exception is IOException or ObjectDisposedException
                 ? new HttpRequestException((exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", exception)
             : exception;
