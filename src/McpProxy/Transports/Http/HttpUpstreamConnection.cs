@@ -28,7 +28,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
     private readonly HashSet<Exchange> _running = [];
-    private readonly Stack<CancellationTokenSource> _sources = [];
+    private readonly Sources _sources = new();
     private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
     private TaskCompletionSource? _drained;
@@ -513,10 +513,33 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
     private partial void LogDefect(Exception exception, JsonRpcMessage message);
 
+    /// <summary>Sources of cancellation that were not used.</summary>
+    private sealed class Sources
+    {
+        private readonly Lock _gate = new();
+        private readonly Stack<CancellationTokenSource> _unused = [];
+
+        public CancellationTokenSource Take()
+        {
+            lock (_gate)
+            {
+                return _unused.TryPop(out var unused) ? unused : new();
+            }
+        }
+
+        public void Give(CancellationTokenSource unused)
+        {
+            lock (_gate)
+            {
+                _unused.Push(unused);
+            }
+        }
+    }
+
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : IDisposable
     {
-        private readonly Stack<CancellationTokenSource> _sources;
+        private readonly Sources _sources;
         private readonly CancellationTokenSource _source;
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
@@ -525,22 +548,19 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         /// <param name="message">The message, which is copied.</param>
         /// <param name="sources">Where sources of cancellation come from that were not used, and go to.</param>
         /// <param name="isPooled">Whether nobody reads the bytes when the exchange is over. HTTP/2 does, where an answer comes before all was sent.</param>
-        public Exchange(in JsonRpcMessage message, Stack<CancellationTokenSource> sources, bool isPooled)
+        public Exchange(in JsonRpcMessage message, Sources sources, bool isPooled)
         {
             _isPooled = isPooled;
             _sources = sources;
-            lock (sources)
-            {
-                _source = sources.TryPop(out var unused) ? unused : new();
-            }
-
+            _source = sources.Take();
             _buffer = isPooled ? ArrayPool<byte>.Shared.Rent(message.Utf8.Length) : new byte[message.Utf8.Length];
             Message = message.DetachInto(_buffer);
             IsModern = Message.IsModern();
         }
 
         /// <summary>The message; its bytes are valid until this is disposed of.</summary>
-        public JsonRpcMessage Message { get; }
+        /// <remarks>A field: a property would copy it each time.</remarks>
+        public readonly JsonRpcMessage Message;
 
         public bool IsModern { get; }
 
@@ -568,10 +588,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             // One that is being cancelled is nobody else's; the others are as good as new.
             if (Interlocked.Exchange(ref _isDecided, 1) == 0 && _isPooled && _source.TryReset())
             {
-                lock (_sources)
-                {
-                    _sources.Push(_source);
-                }
+                _sources.Give(_source);
             }
             else
             {
