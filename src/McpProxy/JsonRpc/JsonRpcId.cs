@@ -34,12 +34,7 @@ public readonly struct JsonRpcId : IEquatable<JsonRpcId>
     public bool IsNone => Kind == JsonRpcIdKind.None;
 
     /// <summary>The id's JSON text; empty when there is none.</summary>
-    public ReadOnlyMemory<byte> Utf8Text => Kind switch
-    {
-        JsonRpcIdKind.None => default,
-        JsonRpcIdKind.Integer when _text.IsEmpty => FormatNumber(_number),
-        _ => _text,
-    };
+    public ReadOnlyMemory<byte> Utf8Text => IsPlainNumber ? TextIn(stackalloc byte[MaxNumberLength]).ToArray() : _text;
 
     /// <summary>Whether it is a number in the usual spelling, which needs no text.</summary>
     internal bool IsPlainNumber => Kind == JsonRpcIdKind.Integer && _text.IsEmpty;
@@ -169,12 +164,5 @@ public readonly struct JsonRpcId : IEquatable<JsonRpcId>
             // A lone surrogate has no UTF-16 string; its own text still tells it from others.
             return Encoding.UTF8.GetString(text);
         }
-    }
-
-    private static byte[] FormatNumber(long number)
-    {
-        Span<byte> buffer = stackalloc byte[MaxNumberLength];
-        Utf8Formatter.TryFormat(number, buffer, out var written);
-        return buffer[..written].ToArray();
     }
 }

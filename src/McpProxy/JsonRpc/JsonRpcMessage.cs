@@ -21,7 +21,6 @@ public readonly struct JsonRpcMessage
     private readonly Range _params;
     private readonly Range _result;
     private readonly bool _hasPlainMethod;
-    private readonly bool _mayHaveMeta;
 
     /// <summary>Longer parameters are not looked through before somebody asks.</summary>
     private const int LongParams = 4096;
@@ -40,7 +39,7 @@ public readonly struct JsonRpcMessage
         var parameters = utf8.Span[_params];
 
         // A name may be spelled with escapes.
-        _mayHaveMeta = parameters.Length > LongParams || parameters.Contains((byte)'\\') || parameters.IndexOf("_meta"u8) >= 0;
+        MayHaveMeta = parameters.Length > LongParams || parameters.Contains((byte)'\\') || parameters.IndexOf("_meta"u8) >= 0;
     }
 
     private JsonRpcMessage(ReadOnlyMemory<byte> copy, in JsonRpcMessage original)
@@ -90,7 +89,7 @@ public readonly struct JsonRpcMessage
     public ReadOnlyMemory<byte> Result => Utf8[_result];
 
     /// <summary>Whether it may be worth while to look for <c>_meta</c> in the parameters: most have none, and several stages would look for what stands there.</summary>
-    internal bool MayHaveMeta => _mayHaveMeta;
+    internal bool MayHaveMeta { get; }
 
     internal Range IdRange { get; }
 

@@ -8,13 +8,12 @@ namespace McpProxy.Relay;
 internal sealed class PendingRequests
 {
     private readonly Lock _gate = new();
+    private readonly InFlight _unsettled = new();
     private readonly Dictionary<JsonRpcId, Entry> _entries = [];
     private readonly Dictionary<JsonRpcId, JsonRpcId> _byProgressToken = [];
     private long _order;
     private int _count;
-    private int _unsettled;
     private bool _closed;
-    private TaskCompletionSource? _drained;
 
     /// <summary>How many there are now.</summary>
     public int Count => Volatile.Read(ref _count);
@@ -47,7 +46,7 @@ internal sealed class PendingRequests
             _count++;
             if (!isListen)
             {
-                Interlocked.Increment(ref _unsettled);
+                _unsettled.Enter();
             }
 
             if (!token.IsNone)
@@ -91,10 +90,9 @@ internal sealed class PendingRequests
     /// <summary>Says that nothing more will be sent for requests that were removed.</summary>
     public void Settle(int count)
     {
-        // In this order: whoever waits has begun to before there was none.
-        if (count > 0 && Interlocked.Add(ref _unsettled, -count) == 0 && Volatile.Read(ref _drained) is { } drained && Volatile.Read(ref _unsettled) == 0)
+        if (count > 0)
         {
-            drained.TrySetResult();
+            _unsettled.Leave(count);
         }
     }
 
@@ -190,25 +188,7 @@ internal sealed class PendingRequests
     }
 
     /// <summary>Completes when every request but the listening ones, which never end by themselves, has been answered.</summary>
-    public Task DrainedAsync()
-    {
-        lock (_gate)
-        {
-            if (_drained is null or { Task.IsCompleted: true })
-            {
-                _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            }
-
-            // Said before it is looked: whoever settles the last one looks after it has said so.
-            Interlocked.MemoryBarrier();
-            if (Volatile.Read(ref _unsettled) == 0)
-            {
-                _drained.TrySetResult();
-            }
-
-            return _drained.Task;
-        }
-    }
+    public Task DrainedAsync() => _unsettled.NoneAsync();
 
     /// <summary>What came of remembering a request.</summary>
     internal enum AddResult

@@ -254,7 +254,7 @@ public sealed partial class RelaySession
             }
 
 #pragma warning disable VSTHRD103 // It has completed.
-            PassedOn(message, sending.Result);
+            Sent(message, MessageSide.Upstream, sending.Result);
 #pragma warning restore VSTHRD103
             return ValueTask.CompletedTask;
         }
@@ -277,7 +277,7 @@ public sealed partial class RelaySession
     {
         try
         {
-            PassedOn(message, await sending);
+            Sent(message, MessageSide.Upstream, await sending);
         }
         catch (Exception e) when (e is not OperationCanceledException)
         {
@@ -285,16 +285,16 @@ public sealed partial class RelaySession
         }
     }
 
-    private void PassedOn(in JsonRpcMessage message, bool isSent)
+    private void Sent(in JsonRpcMessage message, MessageSide to, bool isSent)
     {
         if (isSent)
         {
-            ProxyMeter.Sent(MessageSide.Upstream, message.Utf8.Length);
+            ProxyMeter.Sent(to, message.Utf8.Length);
         }
         else
         {
             // What the upstream's end leaves unanswered is answered there, with the reason.
-            LogDropped(message, "the upstream is gone");
+            LogDropped(message, to == MessageSide.Upstream ? "the upstream is gone" : "the client is gone");
         }
     }
 
@@ -318,7 +318,7 @@ public sealed partial class RelaySession
             if (sending.IsCompletedSuccessfully)
             {
 #pragma warning disable VSTHRD103 // It has completed.
-                Answered(message, sending.Result);
+                Sent(message, MessageSide.Downstream, sending.Result);
 #pragma warning restore VSTHRD103
                 operation.End(message);
                 _fromClient.Settle(answered);
@@ -340,7 +340,7 @@ public sealed partial class RelaySession
         {
             try
             {
-                Answered(message, await sending);
+                Sent(message, MessageSide.Downstream, await sending);
             }
             finally
             {
@@ -351,18 +351,6 @@ public sealed partial class RelaySession
         catch (Exception e) when (e is not OperationCanceledException)
         {
             await ReportDefectAsync(e, message, _downstream, RemoveFailed(message.Id));
-        }
-    }
-
-    private void Answered(in JsonRpcMessage message, bool isSent)
-    {
-        if (isSent)
-        {
-            ProxyMeter.Sent(MessageSide.Downstream, message.Utf8.Length);
-        }
-        else
-        {
-            LogDropped(message, "the client is gone");
         }
     }
 

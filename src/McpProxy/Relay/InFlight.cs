@@ -1,4 +1,4 @@
-namespace McpProxy.AspNetCore;
+namespace McpProxy.Relay;
 
 /// <summary>Counts the requests that are being answered, for an end that waits for them.</summary>
 internal sealed class InFlight
@@ -15,10 +15,13 @@ internal sealed class InFlight
     }
 
     /// <summary>It has been answered, for who has nothing to dispose of.</summary>
-    public void Leave()
+    public void Leave() => Leave(1);
+
+    /// <summary>So many have been answered.</summary>
+    public void Leave(int count)
     {
         // In this order: whoever waits has begun to before there was none.
-        if (Interlocked.Decrement(ref _count) == 0 && Volatile.Read(ref _none) is { } none && Volatile.Read(ref _count) == 0)
+        if (Interlocked.Add(ref _count, -count) == 0 && Volatile.Read(ref _none) is { } none && Volatile.Read(ref _count) == 0)
         {
             Complete(none);
         }
@@ -45,8 +48,9 @@ internal sealed class InFlight
 
     private void Complete(TaskCompletionSource none)
     {
-        none.TrySetResult();
+        // Taken away first: who waits from now on waits for others.
         Interlocked.CompareExchange(ref _none, null, none);
+        none.TrySetResult();
     }
 
     /// <summary>One request that is being answered.</summary>
