@@ -3,7 +3,7 @@ using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Access;
 using McpProxy.AspNetCore.Access.Tls;
 using McpProxy.AspNetCore.Connections;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.AspNetCore.Limits;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.Cli.CommandLine;
@@ -55,8 +55,8 @@ internal sealed partial class HttpHost : IAsyncDisposable
         var builder = WebApplication.CreateEmptyBuilder(new());
 
         // The server is configured before there is somebody to answer, and asks for this when it begins to listen.
-        Func<ConnectionDelegate, ConnectionDelegate>? usualPosts = null;
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls, next => usualPosts?.Invoke(next) ?? next));
+        Func<ConnectionDelegate, ConnectionDelegate>? usualRequests = null;
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel => Configure(kestrel, settings, addresses, tls, next => usualRequests?.Invoke(next) ?? next));
         builder.Services.Configure<SocketTransportOptions>(sockets => Configure(sockets, settings.Connections));
         if (OperatingSystem.IsLinux() && loops is not null)
         {
@@ -93,7 +93,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
             if (OperatingSystem.IsLinux() && loops is not null)
             {
                 var targets = posts.ToDictionary(post => post.Key, post => Entered(post.Value), StringComparer.Ordinal);
-                usualPosts = new UsualPosts(targets, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before;
+                usualRequests = new UsualRequests(targets, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before;
             }
 
             app.Use(Entered);
@@ -178,7 +178,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
         }
     }
 
-    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses, ServerTls? tls, Func<ConnectionDelegate, ConnectionDelegate> usualPosts)
+    private static void Configure(KestrelServerOptions kestrel, ProxySettings settings, IPAddress[] addresses, ServerTls? tls, Func<ConnectionDelegate, ConnectionDelegate> usualRequests)
     {
         kestrel.AddServerHeader = false;
 
@@ -195,7 +195,7 @@ internal sealed partial class HttpHost : IAsyncDisposable
                 }
                 else
                 {
-                    listen.Use(usualPosts);
+                    listen.Use(usualRequests);
                 }
             });
         }

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using McpProxy.AspNetCore;
 using McpProxy.AspNetCore.Connections;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.Transports.Polling;
 using McpProxy.Transports.Stdio;
 using Microsoft.AspNetCore.Builder;
@@ -40,7 +40,7 @@ internal sealed class ServingPath(string server) : IMessagePath
             {
                 if (OperatingSystem.IsLinux())
                 {
-                    listen.Use(new UsualPosts(_endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle), new(), TimeProvider.System, NullLogger.Instance).Before);
+                    listen.Use(new UsualRequests(_endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle), new(), TimeProvider.System, NullLogger.Instance).Before);
                 }
             });
         });

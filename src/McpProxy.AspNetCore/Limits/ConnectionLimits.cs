@@ -1,4 +1,4 @@
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
 

@@ -1,5 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
 using McpProxy.Relay;
@@ -187,7 +187,7 @@ internal sealed class StreamableHttpSession : IConnection
     /// <param name="request">The message, which stands in the body.</param>
     /// <param name="body">The body.</param>
     /// <param name="answered">Completes when it was answered, and never fails.</param>
-    public bool TryAnswer(HttpContext context, in JsonRpcMessage request, PostedBody body, [NotNullWhen(true)] out Task? answered)
+    public bool TryAnswer(HttpContext context, in JsonRpcMessage request, UsualBody body, [NotNullWhen(true)] out Task? answered)
     {
         answered = null;
         var id = request.Id.Detach();

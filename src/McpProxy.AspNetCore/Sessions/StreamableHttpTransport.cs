@@ -1,6 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.AspNetCore.Operations;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.AspNetCore.Stateless;
@@ -52,7 +52,7 @@ internal sealed partial class StreamableHttpTransport
         answered = null;
         var request = context.Request;
         if (!_hasSessions || _serving.IsDraining || _serving.NamesRequestsInLogs
-            || request.BodyReader is not PostedBody { IsWhole: true } body || body.Rest.Length > _serving.Options.MaxMessageSize || !RequestBody.IsJson(request.ContentType) || !Accepted.By(request).IsUsual
+            || request.BodyReader is not UsualBody { IsWhole: true } body || body.Rest.Length > _serving.Options.MaxMessageSize || !RequestBody.IsJson(request.ContentType) || !Accepted.By(request).IsUsual
             || !_sessions.TryGetValue(request.Headers[McpHeaders.SessionId].ToString(), out var session) || session.Principal != Principal.Of(context)
             || !session.AcceptsVersion(request.Headers[McpHeaders.ProtocolVersion].ToString()) || !_serving.Limiter.AdmitsAtOnce(session.Relay?.RequestsInFlight ?? 0))
         {

@@ -1,7 +1,7 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>Where a body is read from as it comes.</summary>
 internal interface IComingBody

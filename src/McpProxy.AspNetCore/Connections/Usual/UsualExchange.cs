@@ -6,19 +6,19 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
 /// A request and its response, as the rest of the program sees them. One for each connection, which is used again for each of its requests: nobody may keep
 /// it for longer than its request, as with any server.
 /// </summary>
 [SupportedOSPlatform("linux")]
-internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFeature, IRequestBodyPipeFeature, IHttpResponseFeature, IHttpResponseBodyFeature, IHttpRequestLifetimeFeature, IHttpConnectionFeature
+internal sealed partial class UsualExchange : IFeatureCollection, IHttpRequestFeature, IRequestBodyPipeFeature, IHttpResponseFeature, IHttpResponseBodyFeature, IHttpRequestLifetimeFeature, IHttpConnectionFeature
 {
     private readonly LoopConnection _connection;
-    private readonly PostHead _head;
+    private readonly UsualHead _head;
     private readonly ResponseWriter _writer;
-    private readonly PostedBody _body;
+    private readonly UsualBody _body;
     private readonly ILogger _logger;
     private readonly DefaultHttpContext _context;
     private FeatureCollection? _added;
@@ -30,7 +30,7 @@ internal sealed partial class PostExchange : IFeatureCollection, IHttpRequestFea
     /// <param name="body">What the body of each request is read from.</param>
     /// <param name="date">The date of now.</param>
     /// <param name="logger">Where it logs.</param>
-    public PostExchange(LoopConnection connection, PostHead head, PostedBody body, Func<ReadOnlyMemory<byte>> date, ILogger logger)
+    public UsualExchange(LoopConnection connection, UsualHead head, UsualBody body, Func<ReadOnlyMemory<byte>> date, ILogger logger)
     {
         _connection = connection;
         _head = head;

@@ -1,9 +1,9 @@
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using Microsoft.AspNetCore.Http;
 using Shouldly;
 using Xunit;
 
-namespace McpProxy.AspNetCore.Tests.Connections.Posts;
+namespace McpProxy.AspNetCore.Tests.Connections.Usual;
 
 public sealed class HeaderListTests
 {

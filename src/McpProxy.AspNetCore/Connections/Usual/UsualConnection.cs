@@ -7,14 +7,14 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
 /// Answers the requests of one connection for as long as they are usual ones, each where it was read. One goes on at a time; what comes meanwhile is read as
 /// far as there is room, also because only so a client is seen to go.
 /// </summary>
 [SupportedOSPlatform("linux")]
-internal sealed class PostConnection : IComingBody
+internal sealed class UsualConnection : IComingBody
 {
     /// <summary>For so many seconds part of a small request is waited for here.</summary>
     private const int MostBeatsOfPart = 2;
@@ -23,19 +23,19 @@ internal sealed class PostConnection : IComingBody
     private const int MostBeatsOfRest = 5;
 
     private readonly LoopConnection _connection;
-    private readonly UsualPosts _posts;
+    private readonly UsualRequests _posts;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource<bool> _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action _onReadable;
     private readonly Action _onAnswered;
     private readonly ConnectionLimits _limits;
-    private readonly PostedBody _body;
+    private readonly UsualBody _body;
     private readonly ExecutionContext _context = ExecutionContext.Capture()!;
     private ValueTaskAwaiter _readable;
     private TaskCompletionSource? _readableAfterwards;
     private IMemoryOwner<byte>? _block;
-    private PostHead? _head;
-    private PostExchange? _exchange;
+    private UsualHead? _head;
+    private UsualExchange? _exchange;
     private Task _answering = Task.CompletedTask;
     private int _start;
     private int _end;
@@ -50,7 +50,7 @@ internal sealed class PostConnection : IComingBody
     private bool _isClosing;
     private bool _isOver;
 
-    public PostConnection(LoopConnection connection, UsualPosts posts, ConnectionLimits limits)
+    public UsualConnection(LoopConnection connection, UsualRequests posts, ConnectionLimits limits)
     {
         _connection = connection;
         _posts = posts;
@@ -60,15 +60,15 @@ internal sealed class PostConnection : IComingBody
         _body = new(this);
     }
 
-    /// <summary>Its neighbours among those that <see cref="UsualPosts"/> tells that time passes, which links them.</summary>
-    public PostConnection? Next { get; set; }
+    /// <summary>Its neighbours among those that <see cref="UsualRequests"/> tells that time passes, which links them.</summary>
+    public UsualConnection? Next { get; set; }
 
     /// <inheritdoc cref="Next"/>
-    public PostConnection? Previous { get; set; }
+    public UsualConnection? Previous { get; set; }
 
     private ReadOnlyMemory<byte> Unread => _block is null ? default : _block.Memory[_start.._end];
 
-    private int MostHead => Math.Min(UsualPosts.MostHead, _block?.Memory.Length ?? int.MaxValue);
+    private int MostHead => Math.Min(UsualRequests.MostHead, _block?.Memory.Length ?? int.MaxValue);
 
     private bool HasRoom => _block is null || _end < _block.Memory.Length;
 
@@ -80,7 +80,7 @@ internal sealed class PostConnection : IComingBody
         _posts.Join(this);
         try
         {
-            await using (closing.UnsafeRegister(static connection => ((PostConnection)connection!).CloseSoon(), this))
+            await using (closing.UnsafeRegister(static connection => ((UsualConnection)connection!).CloseSoon(), this))
             {
                 Read();
                 return await _over.Task;

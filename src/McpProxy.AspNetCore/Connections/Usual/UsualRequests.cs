@@ -6,7 +6,7 @@ using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
 /// Answers the POSTs that nearly all messages come with, in front of the server's own HTTP: a connection's requests are read and answered here until one is not
@@ -17,7 +17,7 @@ namespace McpProxy.AspNetCore.Connections.Posts;
 /// <param name="time">The clock of the responses' dates.</param>
 /// <param name="logger">Where it logs.</param>
 [SupportedOSPlatform("linux")]
-internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDelegate> targets, ConnectionLimits limits, TimeProvider time, ILogger logger)
+internal sealed partial class UsualRequests(IReadOnlyDictionary<string, RequestDelegate> targets, ConnectionLimits limits, TimeProvider time, ILogger logger)
 {
     /// <summary>The longest head that is read here, in bytes.</summary>
     public const int MostHead = 8 * 1024;
@@ -26,7 +26,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
 
     private readonly Lock _gate = new();
     private byte[] _date = [];
-    private PostConnection? _first;
+    private UsualConnection? _first;
     private ITimer? _heart;
 
     /// <summary>Who answers at which path.</summary>
@@ -42,7 +42,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     public ReadOnlyMemory<byte> Date() => _date;
 
     /// <summary>Has a connection told once a second that time passes.</summary>
-    public void Join(PostConnection connection)
+    public void Join(UsualConnection connection)
     {
         lock (_gate)
         {
@@ -63,7 +63,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     }
 
     /// <summary>Has it told no more.</summary>
-    public void Leave(PostConnection connection)
+    public void Leave(UsualConnection connection)
     {
         lock (_gate)
         {
@@ -95,7 +95,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
 
     private async Task RunAsync(LoopConnection connection, ConnectionDelegate next)
     {
-        if (await new PostConnection(connection, this, limits).RunAsync())
+        if (await new UsualConnection(connection, this, limits).RunAsync())
         {
             await next(connection);
         }
@@ -106,7 +106,7 @@ internal sealed partial class UsualPosts(IReadOnlyDictionary<string, RequestDele
     private void Beat()
     {
         ReadDate();
-        List<PostConnection> connections = [];
+        List<UsualConnection> connections = [];
         lock (_gate)
         {
             for (var connection = _first; connection is not null; connection = connection.Next)

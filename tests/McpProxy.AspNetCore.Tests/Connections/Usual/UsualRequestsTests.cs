@@ -2,7 +2,7 @@ using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.Versioning;
 using System.Text;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.AspNetCore.Limits;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http;
@@ -10,15 +10,15 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Shouldly;
 using Xunit;
 
-namespace McpProxy.AspNetCore.Tests.Connections.Posts;
+namespace McpProxy.AspNetCore.Tests.Connections.Usual;
 
 /// <summary>What the program answers without the server's own HTTP, and what it leaves to it.</summary>
 [SupportedOSPlatform("linux")]
-public sealed class UsualPostsTests
+public sealed class UsualRequestsTests
 {
     private static readonly TimeSpan s_timeout = TimeSpan.FromSeconds(30);
 
-    public UsualPostsTests() => Assert.SkipUnless(OperatingSystem.IsLinux(), "It needs epoll");
+    public UsualRequestsTests() => Assert.SkipUnless(OperatingSystem.IsLinux(), "It needs epoll");
 
     [Fact]
     public async Task A_usual_post_is_answered_in_front_of_the_server()
@@ -594,7 +594,7 @@ public sealed class UsualPostsTests
     {
         using var reader = new StreamReader(context.Request.Body, Encoding.ASCII);
         var body = await reader.ReadToEndAsync();
-        var text = $"{(context.Features is PostExchange ? "here" : "there")} {context.Request.Method} {context.Request.Path}{context.Request.QueryString} {context.Request.ContentLength} {body}";
+        var text = $"{(context.Features is UsualExchange ? "here" : "there")} {context.Request.Method} {context.Request.Path}{context.Request.QueryString} {context.Request.ContentLength} {body}";
         context.Response.ContentType = "text/plain";
         context.Response.ContentLength = text.Length;
         await context.Response.BodyWriter.WriteAsync(Encoding.ASCII.GetBytes(text));
@@ -685,7 +685,7 @@ public sealed class UsualPostsTests
 
     private static async Task<PostsServer> StartAsync(RequestDelegate handle, ConnectionLimits? limits = null)
     {
-        var posts = new UsualPosts(new Dictionary<string, RequestDelegate> { ["/mcp"] = handle }, limits ?? new(), TimeProvider.System, NullLogger.Instance);
+        var posts = new UsualRequests(new Dictionary<string, RequestDelegate> { ["/mcp"] = handle }, limits ?? new(), TimeProvider.System, NullLogger.Instance);
         PostsServer? started = null;
         var server = await TransportServer.StartAsync(onLoops: true, handle, listen => listen.Use(next => posts.Before(connection =>
         {

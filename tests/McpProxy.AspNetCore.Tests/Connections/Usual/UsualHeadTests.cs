@@ -1,12 +1,12 @@
 using System.Text;
-using McpProxy.AspNetCore.Connections.Posts;
+using McpProxy.AspNetCore.Connections.Usual;
 using Microsoft.AspNetCore.Http;
 using Shouldly;
 using Xunit;
 
-namespace McpProxy.AspNetCore.Tests.Connections.Posts;
+namespace McpProxy.AspNetCore.Tests.Connections.Usual;
 
-public sealed class PostHeadTests
+public sealed class UsualHeadTests
 {
     private static readonly Dictionary<string, RequestDelegate> s_targets = new() { ["/mcp"] = _ => Task.CompletedTask, ["/messages"] = _ => Task.CompletedTask };
 
@@ -20,7 +20,7 @@ public sealed class PostHeadTests
     public void What_is_kept_of_the_last_head_makes_no_difference()
     {
         var random = new Random(42);
-        var kept = new PostHead(s_targets);
+        var kept = new UsualHead(s_targets);
         string[] lines = ["Host: localhost", "Content-Length: 2"];
         var usual = 0;
         for (var round = 0; round < 200_000; round++)
@@ -28,7 +28,7 @@ public sealed class PostHeadTests
             lines = Changed(lines, random);
             var target = random.Next(20) == 0 ? "/messages?sessionId=1" : random.Next(50) == 0 ? "/other" : "/mcp";
             var bytes = Encoding.ASCII.GetBytes($"POST {target} HTTP/1.1\r\n{string.Concat(lines.Select(line => line + "\r\n"))}\r\n");
-            var fresh = new PostHead(s_targets);
+            var fresh = new UsualHead(s_targets);
 
             var isUsual = kept.TryRead(bytes);
 
@@ -67,7 +67,7 @@ public sealed class PostHeadTests
     [InlineData("Host: localhost\r\nContent-Length: 2\r\nX: a\u007fb\r\n")]
     [InlineData("Host: localhost\r\nContent-Length: 2\r\nhost: localhost\r\n")]
     public void Nothing_is_taken_that_somebody_else_might_read_differently(string headers) =>
-        new PostHead(s_targets).TryRead(Encoding.ASCII.GetBytes($"POST /mcp HTTP/1.1\r\n{headers}\r\n")).ShouldBeFalse();
+        new UsualHead(s_targets).TryRead(Encoding.ASCII.GetBytes($"POST /mcp HTTP/1.1\r\n{headers}\r\n")).ShouldBeFalse();
 
     [Fact]
     public void As_many_headers_are_read_as_a_client_may_have_and_no_more()
@@ -75,7 +75,7 @@ public sealed class PostHeadTests
         for (var count = 60; count < 70; count++)
         {
             var headers = string.Concat(Enumerable.Range(0, count - 2).Select(n => $"X-{n}: {n}\r\n"));
-            new PostHead(s_targets).TryRead(Encoding.ASCII.GetBytes($"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n{headers}\r\n")).ShouldBe(count <= 64);
+            new UsualHead(s_targets).TryRead(Encoding.ASCII.GetBytes($"POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n{headers}\r\n")).ShouldBe(count <= 64);
         }
     }
 

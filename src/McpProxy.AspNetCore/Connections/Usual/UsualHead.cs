@@ -9,7 +9,7 @@ using McpProxy.Transports.StreamableHttp;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
 /// The head of a usual POST (RFC 9112, sections 2 to 6). What a client sends before each of its messages is nearly the same every time, so that only the lines
@@ -20,7 +20,7 @@ namespace McpProxy.AspNetCore.Connections.Posts;
 /// No two readers can disagree about where such a request ends.
 /// </remarks>
 /// <param name="targets">Who answers at which path.</param>
-internal sealed class PostHead(IReadOnlyDictionary<string, RequestDelegate> targets)
+internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> targets)
 {
     private const int MostHeaders = 64;
 

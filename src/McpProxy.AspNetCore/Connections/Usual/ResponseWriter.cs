@@ -5,7 +5,7 @@ using McpProxy.Transports.Polling;
 using Microsoft.AspNetCore.WebUtilities;
 using Microsoft.Net.Http.Headers;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
 /// Writes one response after the other (RFC 9112, sections 4 to 7): with its length where it is known beforehand, in chunks where it is not. What is small goes

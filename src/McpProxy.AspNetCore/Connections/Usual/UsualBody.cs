@@ -1,11 +1,11 @@
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http;
 
-namespace McpProxy.AspNetCore.Connections.Posts;
+namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>The body of a connection's request: nearly always it has come as a whole, else it is read from the connection as it comes.</summary>
 /// <param name="connection">The connection.</param>
-internal sealed class PostedBody(IComingBody connection) : PipeReader
+internal sealed class UsualBody(IComingBody connection) : PipeReader
 {
     private ReadOnlyMemory<byte> _rest;
     private bool _isTaken;
