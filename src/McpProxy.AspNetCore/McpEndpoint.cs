@@ -28,6 +28,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     private readonly StreamableHttpTransport _streamable;
     private readonly RequestDelegate _streamableHttp;
     private readonly SseTransport _sse;
+    private readonly RequestDelegate _open;
     private readonly RequestDelegate _messages;
     private readonly UpstreamReadiness _readiness;
     private readonly StdioUpstream? _ofClients;
@@ -51,6 +52,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
         _streamableHttp = AnswerAsync;
         _isOpen = _options.IsBehindFrontDoor && _options.Gates.Count == 0;
         _sse = new(_serving);
+        _open = Guarded(_sse.OpenAsync);
         _messages = Guarded(_sse.PostAsync);
         _readiness = new(upstream, time ?? TimeProvider.System);
 
@@ -64,8 +66,8 @@ public sealed partial class McpEndpoint : IAsyncDisposable
     /// <summary>Sessions that exist now.</summary>
     public int SessionCount => _serving.SessionCount;
 
-    /// <summary>Where messages are posted to, and what answers: for a program that need not have such a path looked up.</summary>
-    internal IEnumerable<(string Path, RequestDelegate Handle)> Posts
+    /// <summary>Its paths, and what answers there: for a program that need not have them looked up.</summary>
+    internal IEnumerable<(string Path, RequestDelegate Handle)> Paths
     {
         get
         {
@@ -76,6 +78,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
             if (HasSse)
             {
+                yield return (_options.SsePath!, _open);
                 yield return (_options.MessagesPath, _messages);
             }
         }
@@ -95,7 +98,7 @@ public sealed partial class McpEndpoint : IAsyncDisposable
 
         if (HasSse)
         {
-            builders.Add(routes.Map(_options.SsePath!, Guarded(_sse.OpenAsync)));
+            builders.Add(routes.Map(_options.SsePath!, _open));
             builders.Add(routes.Map(_options.MessagesPath, _messages));
         }
 

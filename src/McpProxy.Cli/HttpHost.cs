@@ -89,17 +89,17 @@ internal sealed partial class HttpHost : IAsyncDisposable
                 return context => accessLog.InvokeAsync(context, inside);
             }
 
-            var posts = endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle, StringComparer.Ordinal);
+            var paths = endpoint.Paths.ToDictionary(path => path.Path, path => path.Handle, StringComparer.Ordinal);
             if (OperatingSystem.IsLinux() && loops is not null)
             {
-                var targets = posts.ToDictionary(post => post.Key, post => Entered(post.Value), StringComparer.Ordinal);
+                var targets = paths.ToDictionary(path => path.Key, path => Entered(path.Value), StringComparer.Ordinal);
                 usualRequests = new UsualRequests(targets, settings.Connections, TimeProvider.System, loggers.CreateLogger("http")).Before;
             }
 
             app.Use(Entered);
 
             // As good as every request is for one of these; other spellings of them are routed.
-            app.Use(next => context => (posts.TryGetValue(context.Request.Path.Value ?? "", out var handle) ? handle : next)(context));
+            app.Use(next => context => (paths.TryGetValue(context.Request.Path.Value ?? "", out var handle) ? handle : next)(context));
             app.UseRouting();
             endpoint.Map(app);
             operations.Map(app);

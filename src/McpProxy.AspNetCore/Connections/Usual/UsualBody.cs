@@ -21,7 +21,7 @@ internal sealed class UsualBody(IComingBody connection) : PipeReader
     /// <param name="isWhole">Whether that is all.</param>
     public void Begin(ReadOnlyMemory<byte> body, bool isWhole)
     {
-        _rest = isWhole ? body : default;
+        _rest = isWhole && !body.IsEmpty ? body : default;
         IsWhole = isWhole;
         _isTaken = false;
     }
@@ -95,7 +95,8 @@ internal sealed class UsualBody(IComingBody connection) : PipeReader
             return;
         }
 
-        _rest = _rest[count..];
+        // What is empty would still refer to memory that others use by then.
+        _rest = count == _rest.Length ? default : _rest[count..];
         if (_rest.IsEmpty && !_isTaken)
         {
             // Once, and all of it: nothing else of the connection's is read before.

@@ -23,7 +23,7 @@ internal sealed class UsualConnection : IComingBody
     private const int MostBeatsOfRest = 5;
 
     private readonly LoopConnection _connection;
-    private readonly UsualRequests _posts;
+    private readonly UsualRequests _requests;
     private readonly Lock _gate = new();
     private readonly TaskCompletionSource<bool> _over = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action _onReadable;
@@ -50,10 +50,10 @@ internal sealed class UsualConnection : IComingBody
     private bool _isClosing;
     private bool _isOver;
 
-    public UsualConnection(LoopConnection connection, UsualRequests posts, ConnectionLimits limits)
+    public UsualConnection(LoopConnection connection, UsualRequests requests, ConnectionLimits limits)
     {
         _connection = connection;
-        _posts = posts;
+        _requests = requests;
         _onReadable = OnReadable;
         _onAnswered = OnAnswered;
         _limits = limits;
@@ -77,7 +77,7 @@ internal sealed class UsualConnection : IComingBody
     public async Task<bool> RunAsync()
     {
         var closing = _connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
-        _posts.Join(this);
+        _requests.Join(this);
         try
         {
             await using (closing.UnsafeRegister(static connection => ((UsualConnection)connection!).CloseSoon(), this))
@@ -88,7 +88,7 @@ internal sealed class UsualConnection : IComingBody
         }
         finally
         {
-            _posts.Leave(this);
+            _requests.Leave(this);
         }
     }
 
@@ -387,8 +387,8 @@ internal sealed class UsualConnection : IComingBody
     {
         var unread = Unread;
         var end = unread.Span.IndexOf("\r\n\r\n"u8);
-        _head ??= new(_posts.Targets);
-        if (end < 0 ? unread.Length >= MostHead || !IsPost(unread.Span) : end >= MostHead || !_head.TryRead(unread.Span[..(end + 4)]))
+        _head ??= new(_requests.Targets);
+        if (end < 0 ? unread.Length >= MostHead || !UsualHead.MayBecomeUsual(unread.Span) : end >= MostHead || !_head.TryRead(unread.Span[..(end + 4)]))
         {
             PassOn();
             return false;
@@ -402,13 +402,13 @@ internal sealed class UsualConnection : IComingBody
             _start += end + 4;
             (_beats, _isTooSlow) = (0, false);
             _body.Begin(came[..Math.Min(came.Length, _bodyLeft)], isWhole);
-            if (!isWhole)
+            if (!isWhole || _bodyLeft == 0)
             {
-                // The head may have filled the block to its end.
+                // The head may have filled the block to its end, or be all there is.
                 DropEmptyBlock();
             }
 
-            _exchange ??= new(_connection, _head, _body, _posts.Date, _posts.Logger);
+            _exchange ??= new(_connection, _head, _body, _requests.Date, _requests.Logger);
             if (_isClosing)
             {
                 _exchange.CloseAfterwards();
@@ -432,12 +432,6 @@ internal sealed class UsualConnection : IComingBody
 
         DropEmptyBlock();
         return false;
-    }
-
-    private static bool IsPost(ReadOnlySpan<byte> begun)
-    {
-        var post = "POST "u8;
-        return begun.Length < post.Length ? post.StartsWith(begun) : begun.StartsWith(post);
     }
 
     /// <summary>Leaves out the rest of a body that nobody wants.</summary>
@@ -503,7 +497,7 @@ internal sealed class UsualConnection : IComingBody
         }
         catch (Exception e)
         {
-            _posts.LogDefect(e);
+            _requests.LogDefect(e);
             isOpen = false;
         }
 

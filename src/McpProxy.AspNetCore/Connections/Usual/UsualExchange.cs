@@ -161,6 +161,7 @@ internal sealed partial class UsualExchange : IFeatureCollection, IHttpRequestFe
     /// <summary>Has the request answered whose head was read last.</summary>
     public Task AnswerAsync()
     {
+        Method = _head.Method;
         Path = _head.Path;
         QueryString = _head.Query;
         RawTarget = QueryString.Length == 0 ? Path : Path + QueryString;
@@ -244,7 +245,7 @@ internal sealed partial class UsualExchange : IFeatureCollection, IHttpRequestFe
         return false;
     }
 
-    private static NotSupportedException NotPossible() => new("the response of a usual POST has no such thing");
+    private static NotSupportedException NotPossible() => new("the response to a usual request has no such thing");
 
     private static (IPAddress? Address, int Port) Parts(EndPoint? endPoint) => endPoint is IPEndPoint ip ? (ip.Address, ip.Port) : default;
 

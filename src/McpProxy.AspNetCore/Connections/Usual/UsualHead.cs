@@ -12,8 +12,8 @@ using Microsoft.Net.Http.Headers;
 namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
-/// The head of a usual POST (RFC 9112, sections 2 to 6). What a client sends before each of its messages is nearly the same every time, so that only the lines
-/// that differ from those of the last request are read.
+/// The head of a usual request (RFC 9112, sections 2 to 6): a POST with its length, or a GET or DELETE without a body. What a client sends before each of its
+/// messages is nearly the same every time, so that only the lines that differ from those of the last request are read.
 /// </summary>
 /// <remarks>
 /// What it takes is a small part of what may come, by the letter of the grammar and with nothing to be lenient about; all else is left to who knows HTTP whole.
@@ -23,6 +23,9 @@ namespace McpProxy.AspNetCore.Connections.Usual;
 internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> targets)
 {
     private const int MostHeaders = 64;
+
+    /// <summary>As much longer may the next head be at least without being kept elsewhere.</summary>
+    private const int Spare = 64;
 
     private static readonly SearchValues<byte> s_token = SearchValues.Create("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"u8);
     private static readonly SearchValues<char> s_hostName = SearchValues.Create("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-.");
@@ -34,11 +37,14 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         HeaderNames.AcceptEncoding, HeaderNames.AcceptLanguage, McpHeaders.SessionId, McpHeaders.ProtocolVersion, McpHeaders.Method, McpHeaders.Name, TraceHeaders.Parent, TraceHeaders.State,
     ];
 
+    /// <summary>The methods that there are here.</summary>
+    private static readonly string[] s_methods = [HttpMethods.Post, HttpMethods.Get, HttpMethods.Delete];
+
     /// <summary>What changes how a request is read; with these it is no usual one.</summary>
     private static readonly string[] s_unusual = [HeaderNames.TransferEncoding, HeaderNames.Expect, HeaderNames.Upgrade, HeaderNames.TE, HeaderNames.Trailer, "HTTP2-Settings"];
 
     /// <summary>Where each line begins, and behind them the empty one.</summary>
-    private readonly int[] _starts = new int[MostHeaders + 2];
+    private readonly ushort[] _starts = new ushort[MostHeaders + 2];
 
     private byte[] _bytes = [];
     private int _length;
@@ -47,17 +53,36 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
     /// <summary>The headers.</summary>
     public HeaderList Headers { get; } = new();
 
+    /// <summary>The method.</summary>
+    public string Method { get; private set; } = HttpMethods.Post;
+
     /// <summary>The path that is asked for.</summary>
     public string Path { get; private set; } = "";
 
     /// <summary>The query, with its question mark; empty where there is none.</summary>
     public string Query { get; private set; } = "";
 
-    /// <summary>How long the body is.</summary>
+    /// <summary>How long the body is; 0 where there is none.</summary>
     public int BodyLength { get; private set; }
 
     /// <summary>Who answers.</summary>
     public RequestDelegate Target { get; private set; } = static _ => Task.CompletedTask;
+
+    /// <summary>Whether what has come may become a usual request.</summary>
+    /// <param name="begun">The first bytes of one.</param>
+    public static bool MayBecomeUsual(ReadOnlySpan<byte> begun)
+    {
+        foreach (var method in s_methods)
+        {
+            var length = Math.Min(begun.Length, method.Length);
+            if (Ascii.Equals(begun[..length], method.AsSpan(0, length)) && (length == begun.Length || begun[length] == ' '))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Reads a head.</summary>
     /// <param name="head">It, with the empty line at its end.</param>
@@ -80,7 +105,7 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
 
         if (_bytes.Length < head.Length)
         {
-            _bytes = new byte[Math.Max(512, head.Length)];
+            _bytes = new byte[head.Length + Spare];
         }
 
         head.CopyTo(_bytes);
@@ -98,12 +123,12 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
             count++;
         }
 
-        var (length, hasNewName) = (head.Length, last.IsEmpty);
+        var (length, hasNewShape) = (head.Length, last.IsEmpty);
         head = head[_starts[count]..];
         last = last[_starts[count]..];
         for (ReadOnlySpan<byte> line; ; count++)
         {
-            _starts[count] = length - head.Length;
+            _starts[count] = (ushort)(length - head.Length);
             line = Line(ref head);
             if (line.IsEmpty)
             {
@@ -116,16 +141,16 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
                 continue;
             }
 
-            if (count == 0 ? !TryReadRequestLine(line) : count > MostHeaders || !TryReadHeader(line, before, count - 1, ref hasNewName))
+            if (count == 0 ? !TryReadRequestLine(line, ref hasNewShape) : count > MostHeaders || !TryReadHeader(line, before, count - 1, ref hasNewShape))
             {
                 return false;
             }
         }
 
         _lineCount = count;
-        hasNewName |= count != Headers.Count + 1;
+        hasNewShape |= count != Headers.Count + 1;
         Headers.Truncate(Math.Max(0, count - 1));
-        return head.IsEmpty && count > 0 && (!hasNewName || HasUsualNames());
+        return head.IsEmpty && count > 0 && (!hasNewShape || HasUsualShape());
     }
 
     /// <summary>Takes the next line, without its end: empty at the end of the head, or where it is not ended as it must be.</summary>
@@ -142,16 +167,18 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         return line;
     }
 
-    private bool TryReadRequestLine(ReadOnlySpan<byte> line)
+    private bool TryReadRequestLine(ReadOnlySpan<byte> line, ref bool hasNewShape)
     {
-        var method = "POST "u8;
         var version = " HTTP/1.1"u8;
-        if (!line.StartsWith(method) || !line.EndsWith(version) || line.Length <= method.Length + version.Length)
+        var space = line.IndexOf((byte)' ');
+        if (MethodOf(line[..Math.Max(0, space)]) is not { } method || !line.EndsWith(version) || line.Length <= space + 1 + version.Length)
         {
             return false;
         }
 
-        var target = line[method.Length..^version.Length];
+        hasNewShape |= method != Method;
+        Method = method;
+        var target = line[(space + 1)..^version.Length];
         var path = target.IndexOf((byte)'?') is >= 0 and var at ? target[..at] : target;
         if (!IsVisible(target) || target.IndexOfAny((byte)' ', (byte)'#') >= 0)
         {
@@ -172,7 +199,20 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         return false;
     }
 
-    private bool TryReadHeader(ReadOnlySpan<byte> line, ReadOnlySpan<byte> before, int index, ref bool hasNewName)
+    private static string? MethodOf(ReadOnlySpan<byte> name)
+    {
+        foreach (var method in s_methods)
+        {
+            if (Ascii.Equals(name, method))
+            {
+                return method;
+            }
+        }
+
+        return null;
+    }
+
+    private bool TryReadHeader(ReadOnlySpan<byte> line, ReadOnlySpan<byte> before, int index, ref bool hasNewShape)
     {
         var colon = line.IndexOf((byte)':');
         if (colon <= 0)
@@ -198,7 +238,7 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         else
         {
             name = NameOf(line[..colon]);
-            hasNewName = true;
+            hasNewShape = true;
         }
 
         if (ReferenceEquals(name, HeaderNames.ContentLength))
@@ -236,8 +276,8 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         return Encoding.ASCII.GetString(name);
     }
 
-    /// <summary>Whether no name stands there twice, none is missing, and none says that the request is to be read in another way.</summary>
-    private bool HasUsualNames()
+    /// <summary>Whether no name stands there twice, none is missing, none says that the request is to be read in another way, and there is a body where one is usual.</summary>
+    private bool HasUsualShape()
     {
         for (var i = 1; i < Headers.Count; i++)
         {
@@ -250,7 +290,9 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
             }
         }
 
-        return Headers.ContainsKey(HeaderNames.Host) && Headers.ContainsKey(HeaderNames.ContentLength) && !s_unusual.Any(Headers.ContainsKey);
+        var hasBody = ReferenceEquals(Method, HttpMethods.Post);
+        BodyLength = hasBody ? BodyLength : 0;
+        return Headers.ContainsKey(HeaderNames.Host) && Headers.ContainsKey(HeaderNames.ContentLength) == hasBody && !s_unusual.Any(Headers.ContainsKey);
     }
 
     /// <summary>Nine digits at most: it fits, and is longer than what is read here by far.</summary>

@@ -9,8 +9,8 @@ using Microsoft.Extensions.Logging;
 namespace McpProxy.AspNetCore.Connections.Usual;
 
 /// <summary>
-/// Answers the POSTs that nearly all messages come with, in front of the server's own HTTP: a connection's requests are read and answered here until one is not
-/// as simple as they are; that one, and all that follow, are the server's. What the server does for any connection (its limits, its end) holds here too.
+/// Answers what clients of the protocol send, in front of the server's own HTTP: a connection's requests are read and answered here until one is not as simple
+/// as nearly all are; that one, and all that follow, are the server's. What the server does for any connection (its limits, its end) holds here too.
 /// </summary>
 /// <param name="targets">Who answers at which path. What the path's requests have to pass comes first there.</param>
 /// <param name="limits">For how long a connection is kept.</param>

@@ -10,6 +10,8 @@ public sealed class UsualHeadTests
 {
     private static readonly Dictionary<string, RequestDelegate> s_targets = new() { ["/mcp"] = _ => Task.CompletedTask, ["/messages"] = _ => Task.CompletedTask };
 
+    private static readonly string[] s_methods = ["POST", "GET", "DELETE", "PUT"];
+
     private static readonly string[] s_lines =
     [
         "Host: localhost", "Host: localhost:8080", "Host: [::1]:80", "Content-Length: 2", "Content-Length: 17", "Content-Length: 123456789", "content-length: 2", "Accept: */*",
@@ -27,7 +29,8 @@ public sealed class UsualHeadTests
         {
             lines = Changed(lines, random);
             var target = random.Next(20) == 0 ? "/messages?sessionId=1" : random.Next(50) == 0 ? "/other" : "/mcp";
-            var bytes = Encoding.ASCII.GetBytes($"POST {target} HTTP/1.1\r\n{string.Concat(lines.Select(line => line + "\r\n"))}\r\n");
+            var method = random.Next(20) == 0 ? s_methods[random.Next(s_methods.Length)] : "POST";
+            var bytes = Encoding.ASCII.GetBytes($"{method} {target} HTTP/1.1\r\n{string.Concat(lines.Select(line => line + "\r\n"))}\r\n");
             var fresh = new UsualHead(s_targets);
 
             var isUsual = kept.TryRead(bytes);
@@ -36,7 +39,7 @@ public sealed class UsualHeadTests
             if (isUsual)
             {
                 usual++;
-                (kept.Path, kept.Query, kept.BodyLength).ShouldBe((fresh.Path, fresh.Query, fresh.BodyLength));
+                (kept.Method, kept.Path, kept.Query, kept.BodyLength).ShouldBe((fresh.Method, fresh.Path, fresh.Query, fresh.BodyLength));
                 kept.Headers.ShouldBe(fresh.Headers);
             }
             else
@@ -68,6 +71,43 @@ public sealed class UsualHeadTests
     [InlineData("Host: localhost\r\nContent-Length: 2\r\nhost: localhost\r\n")]
     public void Nothing_is_taken_that_somebody_else_might_read_differently(string headers) =>
         new UsualHead(s_targets).TryRead(Encoding.ASCII.GetBytes($"POST /mcp HTTP/1.1\r\n{headers}\r\n")).ShouldBeFalse();
+
+    [Fact]
+    public void A_request_without_a_body_has_no_length()
+    {
+        var head = new UsualHead(s_targets);
+        foreach (var (request, isUsual, length) in ((string, bool, int)[])
+        [
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n", true, 2),
+            ("GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", true, 0),
+            ("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", true, 0),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n", true, 7),
+            ("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\n\r\n", false, 0),
+            ("GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", true, 0),
+            ("POST /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n", false, 0),
+        ])
+        {
+            head.TryRead(Encoding.ASCII.GetBytes(request)).ShouldBe(isUsual, request);
+            if (isUsual)
+            {
+                head.BodyLength.ShouldBe(length, request);
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData("", true)]
+    [InlineData("P", true)]
+    [InlineData("POST", true)]
+    [InlineData("POST ", true)]
+    [InlineData("GET /m", true)]
+    [InlineData("DEL", true)]
+    [InlineData("PU", false)]
+    [InlineData("GETS", false)]
+    [InlineData("get", false)]
+    [InlineData("\r\n", false)]
+    public void What_has_come_tells_whether_to_wait_for_the_rest(string begun, bool mayBecome) =>
+        UsualHead.MayBecomeUsual(Encoding.ASCII.GetBytes(begun)).ShouldBe(mayBecome);
 
     [Fact]
     public void As_many_headers_are_read_as_a_client_may_have_and_no_more()

@@ -36,6 +36,64 @@ public sealed class UsualRequestsTests
     }
 
     [Fact]
+    public async Task Requests_without_a_body_are_answered_there_too()
+    {
+        await using var server = await StartAsync(TellAsync);
+        using var socket = await server.ConnectAsync();
+
+        foreach (var method in (string[])["GET", "GET", "DELETE", "POST", "DELETE", "GET", "POST", "GET"])
+        {
+            var isPost = method == "POST";
+            await SendAsync(socket, isPost ? Post("hello") : $"{method} /mcp?a=b HTTP/1.1\r\nHost: localhost\r\n\r\n");
+
+            (await ReadAsync(socket)).Body.ShouldBe(isPost ? "here POST /mcp?a=b 5 hello" : $"here {method} /mcp?a=b  ");
+        }
+    }
+
+    [Fact]
+    public async Task A_stream_lasts_until_its_client_goes_whatever_comes_meanwhile()
+    {
+        var gone = new TaskCompletionSource();
+        await using var server = await StartAsync(async context =>
+        {
+            if (context.Request.Method == "POST")
+            {
+                await TellAsync(context);
+                return;
+            }
+
+            await context.Response.Body.WriteAsync("data: 1\n\n"u8.ToArray());
+            await context.Response.Body.FlushAsync();
+            try
+            {
+                await Task.Delay(Timeout.Infinite, context.RequestAborted);
+            }
+            catch (OperationCanceledException)
+            {
+                gone.SetResult();
+            }
+        });
+        using var socket = await server.ConnectAsync();
+
+        await SendAsync(socket, "GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        var seen = "";
+        while (!seen.EndsWith("data: 1\n\n\r\n", StringComparison.Ordinal))
+        {
+            var part = new byte[1024];
+            var count = await socket.ReceiveAsync(part).WaitAsync(s_timeout);
+            count.ShouldBeGreaterThan(0);
+            seen += Encoding.ASCII.GetString(part.AsSpan(0, count));
+        }
+
+        // It waits for its turn, which never comes.
+        await SendAsync(socket, Post("behind"));
+        gone.Task.IsCompleted.ShouldBeFalse();
+        socket.Shutdown(SocketShutdown.Both);
+
+        await gone.Task.WaitAsync(s_timeout);
+    }
+
+    [Fact]
     public async Task Requests_of_one_connection_have_their_own_headers_each()
     {
         await using var server = await StartAsync(context => context.Response.WriteAsync(
@@ -113,7 +171,17 @@ public sealed class UsualRequestsTests
     }
 
     [Theory]
-    [InlineData("GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("PUT /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
+    [InlineData("get /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("GETS /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("GET /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
+    [InlineData("GET /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n")]
+    [InlineData("GET /mcp HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")]
+    [InlineData("GET /mcp HTTP/1.0\r\nHost: localhost\r\n\r\n")]
+    [InlineData("GET /mcp HTTP/1.1\r\n\r\n")]
+    [InlineData("GET /other HTTP/1.1\r\nHost: localhost\r\n\r\n")]
+    [InlineData("DELETE /mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
     [InlineData("POST /other HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
     [InlineData("POST /%6dcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
     [InlineData("POST http://localhost/mcp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n{}")]
@@ -164,11 +232,11 @@ public sealed class UsualRequestsTests
         });
         using var socket = await server.ConnectAsync();
 
-        await SendAsync(socket, Post("one") + Post("two") + "GET /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n" + Post("four"));
+        await SendAsync(socket, Post("one") + Post("two") + "OPTIONS /mcp HTTP/1.1\r\nHost: localhost\r\n\r\n" + Post("four"));
 
         (await ReadAsync(socket)).Body.ShouldStartWith("here POST /mcp?a=b 3 one");
         (await ReadAsync(socket)).Body.ShouldStartWith("here POST /mcp?a=b 3 two");
-        (await ReadAsync(socket)).Body.ShouldStartWith("there GET /mcp");
+        (await ReadAsync(socket)).Body.ShouldStartWith("there OPTIONS /mcp");
         (await ReadAsync(socket)).Body.ShouldStartWith("there POST /mcp?a=b 4 four");
     }
 
