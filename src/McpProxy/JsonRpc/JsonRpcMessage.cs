@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 
@@ -20,7 +21,11 @@ public readonly struct JsonRpcMessage
     private readonly Range _method;
     private readonly Range _params;
     private readonly Range _result;
-    private readonly bool _hasPlainMethod;
+    private readonly int _plainMethodLength;
+    private readonly byte _methodStart;
+
+    /// <summary>The length of a method's name that has escapes: nobody knows it before it is read.</summary>
+    private const int Spelled = -1;
 
     /// <summary>Longer parameters are not looked through before somebody asks.</summary>
     private const int LongParams = 4096;
@@ -33,7 +38,10 @@ public readonly struct JsonRpcMessage
         IdRange = envelope.Id;
         IsError = envelope.HasError;
         _method = envelope.Method;
-        _hasPlainMethod = envelope.HasMethod && !utf8.Span[envelope.Method].Contains((byte)'\\');
+        _plainMethodLength = envelope.HasMethod && !utf8.Span[envelope.Method].Contains((byte)'\\') ? envelope.Method.End.Value - envelope.Method.Start.Value - 2
+            : envelope.HasMethod ? Spelled
+            : 0;
+        _methodStart = _plainMethodLength > 0 ? utf8.Span[envelope.Method.Start.Value + 1] : default;
         _params = envelope.Params;
         _result = envelope.Result;
         var parameters = utf8.Span[_params];
@@ -80,7 +88,7 @@ public readonly struct JsonRpcMessage
     public bool IsError { get; }
 
     /// <summary>The method's name as UTF-8; empty on a response.</summary>
-    public ReadOnlySpan<byte> Method => _hasPlainMethod ? Utf8.Span[(_method.Start.Value + 1)..(_method.End.Value - 1)] : Unescaped(Utf8.Span[_method]);
+    public ReadOnlySpan<byte> Method => _plainMethodLength == Spelled ? Unescaped(Utf8.Span[_method]) : PlainMethod;
 
     /// <summary>The JSON text of <c>params</c>; empty when there is none.</summary>
     public ReadOnlyMemory<byte> Params => Utf8[_params];
@@ -90,6 +98,8 @@ public readonly struct JsonRpcMessage
 
     /// <summary>Whether it may be worth while to look for <c>_meta</c> in the parameters: most have none, and several stages would look for what stands there.</summary>
     internal bool MayHaveMeta { get; }
+
+    private ReadOnlySpan<byte> PlainMethod => _plainMethodLength == 0 ? default : Utf8.Span.Slice(_method.Start.Value + 1, _plainMethodLength);
 
     internal Range IdRange { get; }
 
@@ -200,9 +210,10 @@ public readonly struct JsonRpcMessage
     internal JsonRpcMessage Moved(ReadOnlyMemory<byte> utf8, JsonRpcId newId, Range id, Range replaced) => new(utf8, this, newId, id, replaced);
 
     /// <summary>Whether the method is this one.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public bool Is(ReadOnlySpan<byte> method) =>
-        _hasPlainMethod ? _method.End.Value - _method.Start.Value - 2 == method.Length && Utf8.Span.Slice(_method.Start.Value + 1, method.Length).SequenceEqual(method)
-        : Kind != JsonRpcMessageKind.Response && Method.SequenceEqual(method);
+        _plainMethodLength > 0 ? _plainMethodLength == method.Length && _methodStart == method[0] && PlainMethod.SequenceEqual(method)
+        : _plainMethodLength == Spelled && Method.SequenceEqual(method);
 
     /// <summary>The message's kind, method and id: enough for a log line, and nothing that could be secret.</summary>
     public override string ToString() => Kind switch

@@ -38,11 +38,13 @@ internal sealed class PendingRequests
                 return _closed ? AddResult.Closed : AddResult.TooMany;
             }
 
-            if (!_entries.TryAdd(id, new(++_order, token, isCall, isListen, isInitialize, now, now, cause.Detach(), operation)))
+            ref var entry = ref CollectionsMarshal.GetValueRefOrAddDefault(_entries, id, out var isThere);
+            if (isThere)
             {
                 return AddResult.Duplicate;
             }
 
+            entry = new(++_order, token, isCall, isListen, isInitialize, now, now, cause.Detach(), operation);
             _count++;
             if (!isListen)
             {

@@ -37,26 +37,25 @@ internal sealed class SessionReplay
             return;
         }
 
-        var method = message.Method;
-        if (method.SequenceEqual("initialize"u8))
+        if (message.Is("initialize"u8))
         {
             Keep(ref _initialize, message);
         }
-        else if (method.SequenceEqual("notifications/initialized"u8))
+        else if (message.Is("notifications/initialized"u8))
         {
             Keep(ref _initialized, message);
         }
-        else if (method.SequenceEqual("logging/setLevel"u8))
+        else if (message.Is("logging/setLevel"u8))
         {
             Keep(ref _setLevel, message);
         }
-        else if (method.SequenceEqual("resources/subscribe"u8) || method.SequenceEqual("resources/unsubscribe"u8))
+        else if (message.Is("resources/subscribe"u8) || message.Is("resources/unsubscribe"u8))
         {
             var uri = Encoding.UTF8.GetString(JsonMembers.Find(message.Params, "uri"u8).Span);
             var detached = message.Detach();
             lock (_gate)
             {
-                if (method.SequenceEqual("resources/unsubscribe"u8))
+                if (message.Is("resources/unsubscribe"u8))
                 {
                     _subscriptions.Remove(uri);
                 }

@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.Http.Plain;
@@ -95,6 +96,11 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
         var isBarrier = cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8));
+        if (!isBarrier && cancelled.IsNone && earlier.IsCompleted && TryExchange(exchange))
+        {
+            return true;
+        }
+
         var work = cancelled.IsNone ? ExchangeAsync(exchange, earlier) : CancelAsync(exchange, cancelled.Detach());
         if (isBarrier && !work.IsCompleted)
         {
@@ -170,48 +176,106 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         exchange.Dispose();
     }
 
-    private async Task ExchangeAsync(Exchange exchange, Task earlier)
+    /// <summary>Exchanges the usual message, a request on a way that is known: it is ended where its answer comes, and nobody waits for it.</summary>
+    /// <returns>False when nothing was sent.</returns>
+    [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever goes on with it")]
+    private bool TryExchange(Exchange exchange)
+    {
+        if (exchange.IsModern || exchange.Message.Kind != JsonRpcMessageKind.Request || _half is not StreamableHttpClient half)
+        {
+            return false;
+        }
+
+        StreamableHttpClient.ShortPost posted;
+        try
+        {
+            _replay.Observe(exchange.Message);
+            if (!half.TryPost(exchange.Message, out posted, exchange.Token))
+            {
+                return false;
+            }
+        }
+        catch (Exception e)
+        {
+            _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, new(default!, ValueTask.FromException<PlainAnswer>(e), default), null));
+            return true;
+        }
+
+        var answering = posted.Answering.ConfigureAwait(false).GetAwaiter();
+        if (answering.IsCompleted)
+        {
+            TakeAnswer(exchange, half, posted);
+        }
+        else
+        {
+            answering.OnCompleted(exchange.WhenAnswered(this, half, posted));
+        }
+
+        return true;
+    }
+
+    /// <summary>Hands on what has come for a request that went the short way; what is no mere answer takes the general one from here.</summary>
+    [SuppressMessage("Usage", "VSTHRD002", Justification = "It has completed")]
+    [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever goes on with it")]
+    private void TakeAnswer(Exchange exchange, StreamableHttpClient half, in StreamableHttpClient.ShortPost posted)
+    {
+        PlainAnswer answer;
+        ValueTask? taking = null;
+        try
+        {
+            answer = posted.Answering.GetAwaiter().GetResult();
+        }
+        catch (Exception e)
+        {
+            _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, posted with { Answering = ValueTask.FromException<PlainAnswer>(e) }, null));
+            return;
+        }
+
+        if (answer.Response is null)
+        {
+            try
+            {
+                taking = half.TakeAsync(exchange.Message, answer, exchange.Token);
+                if (taking.Value.IsCompletedSuccessfully)
+                {
+                    taking.Value.GetAwaiter().GetResult();
+                    answer.Dispose();
+                    End(exchange);
+                    return;
+                }
+            }
+            catch (Exception e)
+            {
+                taking = ValueTask.FromException(e);
+            }
+        }
+
+        _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, posted with { Answering = new(answer) }, taking));
+    }
+
+    /// <summary>Exchanges any message, from its beginning or from where <see cref="TryExchange"/> has come.</summary>
+    private async Task ExchangeAsync(Exchange exchange, Task earlier, Begun? begun = null)
     {
         try
         {
-            // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
-            if (exchange.Message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
+            HttpRefusal? refusal;
+            if (begun is not null)
             {
-                await earlier.WaitAsync(exchange.Token);
-            }
-
-            _replay.Observe(exchange.Message);
-            HttpRefusal? refusal = null;
-            if (!exchange.IsModern && _half is StreamableHttpClient streamable && streamable.TryPost(exchange.Message, out var posted, exchange.Token))
-            {
-                // Here and not in methods of its own: each that waits costs a good part of what there is to do.
-                PlainAnswer answer;
-                try
-                {
-                    answer = await posted.Answering;
-                }
-                catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, exchange.Token))
-                {
-                    throw http.Explained(e, posted.Timeout);
-                }
-
-                using (answer)
-                {
-                    if (answer.Response is null)
-                    {
-                        await streamable.TakeAsync(exchange.Message, answer, exchange.Token);
-                    }
-                    else
-                    {
-#pragma warning disable CA2012 // Awaited once, where it may be followed by another attempt.
-                        refusal = await PostDecidedAsync(streamable, exchange.Message, exchange.Token, streamable.TakeResponseAsync(exchange.Message, posted, answer.Response, exchange.Token));
-#pragma warning restore CA2012
-                    }
-                }
+                refusal = await TakeAsync(exchange, begun);
             }
             else
             {
-                refusal = await (_half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token) : PostUndecidedAsync(exchange.Message, exchange.Token));
+                // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
+                if (exchange.Message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
+                {
+                    await earlier.WaitAsync(exchange.Token);
+                }
+
+                _replay.Observe(exchange.Message);
+                refusal = await (!exchange.IsModern && _half is StreamableHttpClient streamable && streamable.TryPost(exchange.Message, out var posted, exchange.Token)
+                    ? TakeAsync(exchange, new(streamable, posted, null))
+                    : _half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token)
+                    : PostUndecidedAsync(exchange.Message, exchange.Token));
             }
 
             if (refusal is not null)
@@ -241,6 +305,33 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
 
             End(exchange);
+        }
+    }
+
+    /// <summary>Takes what comes, or has come, for a message that went the short way.</summary>
+    private async ValueTask<HttpRefusal?> TakeAsync(Exchange exchange, Begun begun)
+    {
+        PlainAnswer answer;
+        try
+        {
+            answer = await begun.Posted.Answering;
+        }
+        catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, exchange.Token))
+        {
+            throw http.Explained(e, begun.Posted.Timeout);
+        }
+
+        using (answer)
+        {
+            if (answer.Response is null)
+            {
+                await (begun.Taking ?? begun.Half.TakeAsync(exchange.Message, answer, exchange.Token));
+                return null;
+            }
+
+#pragma warning disable CA2012 // Awaited once, where it may be followed by another attempt.
+            return await PostDecidedAsync(begun.Half, exchange.Message, exchange.Token, begun.Half.TakeResponseAsync(exchange.Message, begun.Posted, answer.Response, exchange.Token));
+#pragma warning restore CA2012
         }
     }
 
@@ -536,6 +627,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
     }
 
+    /// <summary>An exchange that went the short way.</summary>
+    /// <param name="Half">Who has posted its message.</param>
+    /// <param name="Posted">Its answer, which has come or is to come.</param>
+    /// <param name="Taking">The handing on of the answer, where it was begun.</param>
+    private sealed record Begun(StreamableHttpClient Half, StreamableHttpClient.ShortPost Posted, ValueTask? Taking);
+
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : IDisposable
     {
@@ -544,6 +641,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
         private int _isDecided;
+        private HttpUpstreamConnection? _connection;
+        private StreamableHttpClient? _half;
+        private StreamableHttpClient.ShortPost _posted;
 
         /// <param name="message">The message, which is copied.</param>
         /// <param name="sources">Where sources of cancellation come from that were not used, and go to.</param>
@@ -565,6 +665,15 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         public bool IsModern { get; }
 
         public CancellationToken Token => _source.Token;
+
+        /// <summary>What is to be called when the answer has come, once: <see cref="TakeAnswer"/>.</summary>
+        public Action WhenAnswered(HttpUpstreamConnection connection, StreamableHttpClient half, in StreamableHttpClient.ShortPost posted)
+        {
+            (_connection, _half, _posted) = (connection, half, posted);
+            return TakeAnswer;
+        }
+
+        private void TakeAnswer() => _connection!.TakeAnswer(this, _half!, _posted);
 
         public void Cancel()
         {

@@ -16,6 +16,9 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <summary>Up to here the body goes out together with the head, copied; what is longer is sent from where it is.</summary>
     private const int MaxCopied = 16 * 1024;
 
+    /// <summary>The longest head that is compared with the next.</summary>
+    private const int MaxUsualHead = 512;
+
     private readonly Stream _stream;
     private readonly PlainPool _pool;
     private readonly ResponseClock _clock;
@@ -31,6 +34,10 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     private bool _isReusable;
     private bool _isOver;
     private int _disposed;
+
+    /// <summary>The head of the last usual answer, and what was read of it: within a second a server's answers have mostly the same, which need not be read again then.</summary>
+    private byte[] _usualHead = [];
+    private ResponseHead _usual;
 
     /// <param name="stream">The connection.</param>
     /// <param name="pool">Where it goes when it is idle.</param>
@@ -236,14 +243,15 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
                 _isReceiving = false;
             }
 
-            var length = ResponseHead.Find(Buffered, 0);
-            if (length == 0 || ResponseHead.StatusOf(Buffered) < 200 || !_sending.IsCompleted)
+            var isUsual = _usual.HeadLength > 0 && Buffered.StartsWith(_usualHead.AsSpan(0, _usual.HeadLength));
+            var length = isUsual ? _usual.HeadLength : ResponseHead.Find(Buffered, 0);
+            if (length == 0 || (!isUsual && ResponseHead.StatusOf(Buffered) < 200) || !_sending.IsCompleted)
             {
                 _ = ReceiveLaterAsync();
                 return;
             }
 
-            answer = Read(length, null);
+            answer = Read(isUsual ? _usual : ReadHead(length), null);
         }
         catch (Exception e)
         {
@@ -295,7 +303,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
                     await _sending.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 }
 
-                return Read(length, request);
+                return Read(ResponseHead.Read(Buffered[..length], isHead: request?.Method == HttpMethod.Head), request);
             }
 
             if (status == 101)
@@ -326,17 +334,35 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
             : exception;
     }
 
-    /// <summary>Reads a head that has come whole, and what has come behind it.</summary>
-    private PlainAnswer Read(int length, HttpRequestMessage? request)
+    /// <summary>Reads the head of an answer to a request that was prepared, and keeps it where the next may be the same.</summary>
+    private ResponseHead ReadHead(int length)
+    {
+        var bytes = Buffered[..length];
+        var head = ResponseHead.Read(bytes, isHead: false);
+        if (head.IsPlainJson && length <= MaxUsualHead)
+        {
+            if (_usualHead.Length < length)
+            {
+                _usualHead = new byte[length];
+            }
+
+            bytes.CopyTo(_usualHead);
+            _usual = head;
+        }
+
+        return head;
+    }
+
+    /// <summary>Takes what has come behind a head.</summary>
+    private PlainAnswer Read(in ResponseHead head, HttpRequestMessage? request)
     {
         if (!_clock.Stop())
         {
             throw new TimeoutException();
         }
 
-        var head = ResponseHead.Read(Buffered[..length], isHead: request?.Method == HttpMethod.Head);
-        var bytes = _buffer.AsSpan(_start, length);
-        Skip(length);
+        var bytes = _buffer.AsSpan(_start, head.HeadLength);
+        Skip(head.HeadLength);
         _isReusable &= head.KeepsAlive && _sending.IsCompletedSuccessfully;
         IdleLimit = head.IdleLimit;
         if (request is null && head.IsPlainJson && head.Length == Buffered.Length)
