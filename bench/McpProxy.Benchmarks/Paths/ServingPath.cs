@@ -40,7 +40,7 @@ internal sealed class ServingPath(string server) : IMessagePath
             {
                 if (OperatingSystem.IsLinux())
                 {
-                    listen.Use(new UsualRequests(_endpoint.Posts.ToDictionary(post => post.Path, post => post.Handle), new(), TimeProvider.System, NullLogger.Instance).Before);
+                    listen.Use(new UsualRequests(_endpoint.Paths.ToDictionary(path => path.Path, path => path.Handle), new(), TimeProvider.System, NullLogger.Instance).Before);
                 }
             });
         });

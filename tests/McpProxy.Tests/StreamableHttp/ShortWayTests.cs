@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Text;
+using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using McpProxy.JsonRpc;
 using McpProxy.Tests.Http;
@@ -230,6 +231,66 @@ public sealed class ShortWayTests : IAsyncDisposable
         }
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_answer_that_begins_like_the_last_is_read_for_what_it_is(bool isOnLoop)
+    {
+        (string[] Parts, string Received)[] answers =
+        [
+            ([Ok(Answer(2), Json)], Answer(2)),
+            ([Ok(Answer(3), Json)], Answer(3)),
+            ([Ok(Answer(4), Json)[..20], Ok(Answer(4), Json)[20..]], Answer(4)),
+            ([Ok(Answer(5), Json)[..^5], Ok(Answer(5), Json)[^5..]], Answer(5)),
+            ([Ok(Answer(6), Json)[..^Answer(6).Length], Answer(6)], Answer(6)),
+            ([Ok(Answer(7), Json)], Answer(7)),
+            ([Ok(Answer(8) + " ", Json)], Answer(8)),
+            ([Ok(Answer(9), Json).Replace("\r\n\r\n", "\r\nX-More: 1\r\n\r\n", StringComparison.Ordinal)], Answer(9)),
+            ([Ok("not JSON-RPC".PadRight(Answer(10).Length), Json)], "{\"jsonrpc\":\"2.0\",\"id\":10,\"error\":{\"code\":-32000,\"message\":\"the server's answer has no response to the request\"}}"),
+            ([Ok(Answer(11), Json)], Answer(11)),
+            ([Ok("oops", Json).Replace("200 OK", "500 OK", StringComparison.Ordinal)], "{\"jsonrpc\":\"2.0\",\"id\":12,\"error\":{\"code\":-32000,\"message\":\"the server answered HTTP 500 OK: oops\"}}"),
+            ([Ok(Answer(13), Json)], Answer(13)),
+        ];
+        var connection = await StartAsync(isOnLoop, async (peer, request) =>
+        {
+            foreach (var part in answers[IdOf(request) - 2].Parts)
+            {
+                await peer.SayAsync(part);
+            }
+        });
+        foreach (var (id, answer) in answers.Index())
+        {
+            JsonNode.DeepEquals(JsonNode.Parse(await AskAsync(connection, id + 2)), JsonNode.Parse(answer.Received)).ShouldBeTrue($"answer {id + 2}");
+        }
+    }
+
+    [Theory]
+    [InlineData(false, true)]
+    [InlineData(true, true)]
+    [InlineData(true, false)]
+    public async Task An_answer_that_is_not_taken_at_once_is_taken_once(bool isOnLoop, bool fails)
+    {
+        var connection = await StartAsync(isOnLoop, (peer, request) => peer.SayAsync(Ok(Answer(IdOf(request)), Json)));
+        (await AskAsync(connection, 2)).ShouldBe(Answer(2));
+        var gate = _client.Hold();
+        await SendAsync(connection, 3);
+        await _client.HeldAsync().WaitAsync(_patience, _stop.Token);
+        _client.Count.ShouldBe(0);
+        if (fails)
+        {
+            gate.SetException(new InvalidOperationException("a defect"));
+            (await _client.NextAsync()).ShouldContain("the proxy failed to pass the message on");
+        }
+        else
+        {
+            gate.SetResult();
+            (await _client.NextAsync()).ShouldBe(Answer(3));
+        }
+
+        (await AskAsync(connection, 4)).ShouldBe(Answer(4));
+        _client.Count.ShouldBe(0);
+    }
+
     private static string Answer(int id) => $"{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{{}}}}";
 
     private static string Ok(string body, string headers) => $"HTTP/1.1 200 OK\r\n{headers}Content-Length: {body.Length}\r\n\r\n{body}";
@@ -283,13 +344,29 @@ public sealed class ShortWayTests : IAsyncDisposable
     private sealed class Recorder : IMessageReceiver
     {
         private readonly Channel<string> _messages = Channel.CreateUnbounded<string>();
+        private readonly TaskCompletionSource _held = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        private TaskCompletionSource? _gate;
 
         public int Count => _messages.Reader.Count;
 
         public async Task<string> NextAsync() => await _messages.Reader.ReadAsync(TestContext.Current.CancellationToken).AsTask().WaitAsync(TimeSpan.FromSeconds(20));
 
-        public ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken) =>
-            _messages.Writer.WriteAsync(Encoding.UTF8.GetString(message.Utf8.Span), cancellationToken);
+        /// <summary>Has the next message wait.</summary>
+        public TaskCompletionSource Hold() => _gate = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        /// <summary>Completes when it waits.</summary>
+        public Task HeldAsync() => _held.Task;
+
+        public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
+        {
+            if (Interlocked.Exchange(ref _gate, null) is { } gate)
+            {
+                _held.SetResult();
+                await gate.Task;
+            }
+
+            await _messages.Writer.WriteAsync(Encoding.UTF8.GetString(message.Utf8.Span), cancellationToken);
+        }
 
         public ValueTask FaultAsync(JsonRpcFault fault, CancellationToken cancellationToken) => _messages.Writer.WriteAsync($"fault: {fault.Message}", cancellationToken);
 

@@ -388,7 +388,7 @@ internal sealed class UsualConnection : IComingBody
         var unread = Unread;
         var end = unread.Span.IndexOf("\r\n\r\n"u8);
         _head ??= new(_requests.Targets);
-        if (end < 0 ? unread.Length >= MostHead || !UsualHead.MayBecomeUsual(unread.Span) : end >= MostHead || !_head.TryRead(unread.Span[..(end + 4)]))
+        if (end < 0 ? unread.Length >= MostHead || !_head.MayBecomeUsual(unread.Span) : end >= MostHead || !_head.TryRead(unread.Span[..(end + 4)]))
         {
             PassOn();
             return false;

@@ -68,20 +68,23 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
     /// <summary>Who answers.</summary>
     public RequestDelegate Target { get; private set; } = static _ => Task.CompletedTask;
 
-    /// <summary>Whether what has come may become a usual request.</summary>
-    /// <param name="begun">The first bytes of one.</param>
-    public static bool MayBecomeUsual(ReadOnlySpan<byte> begun)
+    /// <summary>Whether what has come may become a usual request: nobody is to wait here for the rest of another.</summary>
+    /// <param name="begun">The first bytes of one, without the end of its head.</param>
+    public bool MayBecomeUsual(ReadOnlySpan<byte> begun)
     {
-        foreach (var method in s_methods)
+        var isFirst = true;
+        int end;
+        for (; (end = begun.IndexOf((byte)'\n')) >= 0; begun = begun[(end + 1)..])
         {
-            var length = Math.Min(begun.Length, method.Length);
-            if (Ascii.Equals(begun[..length], method.AsSpan(0, length)) && (length == begun.Length || begun[length] == ' '))
+            if (end == 0 || begun[end - 1] != '\r' || (isFirst && !TryReadRequestLine(begun[..(end - 1)], out _)))
             {
-                return true;
+                return false;
             }
+
+            isFirst = false;
         }
 
-        return false;
+        return !isFirst || MayBecomeMethod(begun);
     }
 
     /// <summary>Reads a head.</summary>
@@ -141,7 +144,7 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
                 continue;
             }
 
-            if (count == 0 ? !TryReadRequestLine(line, ref hasNewShape) : count > MostHeaders || !TryReadHeader(line, before, count - 1, ref hasNewShape))
+            if (count == 0 ? !TryTakeRequestLine(line, ref hasNewShape) : count > MostHeaders || !TryReadHeader(line, before, count - 1, ref hasNewShape))
             {
                 return false;
             }
@@ -167,8 +170,36 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
         return line;
     }
 
-    private bool TryReadRequestLine(ReadOnlySpan<byte> line, ref bool hasNewShape)
+    private static bool MayBecomeMethod(ReadOnlySpan<byte> begun)
     {
+        foreach (var method in s_methods)
+        {
+            var length = Math.Min(begun.Length, method.Length);
+            if (Ascii.Equals(begun[..length], method.AsSpan(0, length)) && (length == begun.Length || begun[length] == ' '))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    private bool TryTakeRequestLine(ReadOnlySpan<byte> line, ref bool hasNewShape)
+    {
+        if (!TryReadRequestLine(line, out var read))
+        {
+            return false;
+        }
+
+        hasNewShape |= read.Method != Method;
+        (Method, Path, Target) = (read.Method, read.Path, read.Target);
+        Query = Encoding.ASCII.GetString(line.Slice(Method.Length + 1 + Path.Length, read.QueryLength));
+        return true;
+    }
+
+    private bool TryReadRequestLine(ReadOnlySpan<byte> line, out (string Method, string Path, RequestDelegate Target, int QueryLength) read)
+    {
+        read = default;
         var version = " HTTP/1.1"u8;
         var space = line.IndexOf((byte)' ');
         if (MethodOf(line[..Math.Max(0, space)]) is not { } method || !line.EndsWith(version) || line.Length <= space + 1 + version.Length)
@@ -176,8 +207,6 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
             return false;
         }
 
-        hasNewShape |= method != Method;
-        Method = method;
         var target = line[(space + 1)..^version.Length];
         var path = target.IndexOf((byte)'?') is >= 0 and var at ? target[..at] : target;
         if (!IsVisible(target) || target.IndexOfAny((byte)' ', (byte)'#') >= 0)
@@ -190,8 +219,7 @@ internal sealed class UsualHead(IReadOnlyDictionary<string, RequestDelegate> tar
             // To the letter: what is escaped or dotted is for who knows all spellings.
             if (Ascii.Equals(path, known))
             {
-                (Path, Target) = (known, answers);
-                Query = Encoding.ASCII.GetString(target[path.Length..]);
+                read = (method, known, answers, target.Length - path.Length);
                 return true;
             }
         }

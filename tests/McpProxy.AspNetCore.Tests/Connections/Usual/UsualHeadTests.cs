@@ -101,13 +101,21 @@ public sealed class UsualHeadTests
     [InlineData("POST", true)]
     [InlineData("POST ", true)]
     [InlineData("GET /m", true)]
+    [InlineData("GET /mcp HTTP/1.1\r", true)]
+    [InlineData("GET /mcp HTTP/1.1\r\n", true)]
+    [InlineData("POST /messages?sessionId=1 HTTP/1.1\r\nHost: a\r\nX", true)]
+    [InlineData("GET /other HTTP/1.1\r\n", false)]
+    [InlineData("GET /mcp HTTP/1.0\r\n", false)]
+    [InlineData("GET /mcp HTTP/1.1\n", false)]
+    [InlineData("GET / FOO\r\nHost", false)]
+    [InlineData("GET /mcp HTTP/1.1\r\nHost: a\n", false)]
     [InlineData("DEL", true)]
     [InlineData("PU", false)]
     [InlineData("GETS", false)]
     [InlineData("get", false)]
     [InlineData("\r\n", false)]
     public void What_has_come_tells_whether_to_wait_for_the_rest(string begun, bool mayBecome) =>
-        UsualHead.MayBecomeUsual(Encoding.ASCII.GetBytes(begun)).ShouldBe(mayBecome);
+        new UsualHead(s_targets).MayBecomeUsual(Encoding.ASCII.GetBytes(begun)).ShouldBe(mayBecome);
 
     [Fact]
     public void As_many_headers_are_read_as_a_client_may_have_and_no_more()
