@@ -1,4 +1,5 @@
 using System.Diagnostics.CodeAnalysis;
+using System.Runtime.InteropServices;
 using McpProxy.AspNetCore.Connections.Usual;
 using McpProxy.AspNetCore.Responses;
 using McpProxy.JsonRpc;
@@ -14,6 +15,7 @@ internal sealed class StreamableHttpSession : IConnection
 {
     /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
     private const string HasEnded = "Session not found: it has ended; initialize again";
+    private const string IdleForTooLong = "idle for too long";
 
     private static readonly TimeSpan s_unheardTimeout = TimeSpan.FromSeconds(15);
 
@@ -150,7 +152,7 @@ internal sealed class StreamableHttpSession : IConnection
             return;
         }
 
-        if (!TryRegister(stream, requests))
+        if (!TryRegister(stream, CollectionsMarshal.AsSpan(requests)))
         {
             await HttpReply.ErrorAsync(context, 400, requests[0], JsonRpcErrorCode.InvalidRequest, "Invalid request: a request with this id is in flight already");
             return;
@@ -251,19 +253,32 @@ internal sealed class StreamableHttpSession : IConnection
     }
 
     /// <summary>Answers what the server has asked for too long without anyone to hear it, and ends the session when nobody uses it.</summary>
-    public async Task TickAsync()
+    public Task TickAsync()
     {
         List<JsonRpcId> unheard = [];
         bool idle;
         lock (_gate)
         {
-            unheard.AddRange(_unheard.Where(question => _time.GetElapsedTime(question.Since) > s_unheardTimeout).Select(question => question.Id));
-            _unheard.RemoveAll(question => unheard.Contains(question.Id));
+            if (_unheard.Count > 0)
+            {
+                unheard.AddRange(_unheard.Where(question => _time.GetElapsedTime(question.Since) > s_unheardTimeout).Select(question => question.Id));
+                _unheard.RemoveAll(question => unheard.Contains(question.Id));
+            }
 
             // A request that nobody waits for keeps a session no longer than silence does.
             idle = Volatile.Read(ref _open) == 0 && _time.GetElapsedTime(Volatile.Read(ref _lastActivity)) > _serving.Options.SessionIdleTimeout;
         }
 
+        if (idle && unheard.Count == 0)
+        {
+            End(IdleForTooLong);
+        }
+
+        return unheard.Count > 0 ? AnswerUnheardAsync(unheard, idle) : Task.CompletedTask;
+    }
+
+    private async Task AnswerUnheardAsync(List<JsonRpcId> unheard, bool idle)
+    {
         foreach (var id in unheard)
         {
             await _receiver!.ReceiveAsync(
@@ -272,7 +287,7 @@ internal sealed class StreamableHttpSession : IConnection
 
         if (idle)
         {
-            End("idle for too long");
+            End(IdleForTooLong);
         }
     }
 
@@ -482,50 +497,32 @@ internal sealed class StreamableHttpSession : IConnection
         return requests;
     }
 
-    private bool TryRegister(RequestStream stream, List<JsonRpcId> requests)
+    private bool TryRegister(RequestStream stream, params ReadOnlySpan<JsonRpcId> requests)
     {
         lock (_gate)
         {
-            if (_ended.Task.IsCompleted || HasAny(requests) || (requests.Count > 1 && requests.Distinct().Count() != requests.Count))
+            if (_ended.Task.IsCompleted)
             {
                 return false;
             }
 
-            foreach (var id in requests)
+            for (var added = 0; added < requests.Length; added++)
             {
-                _byRequest.Add(id, stream);
+                if (!_byRequest.TryAdd(requests[added], stream))
+                {
+                    // In flight already, or twice in this batch.
+                    foreach (var id in requests[..added])
+                    {
+                        _byRequest.Remove(id);
+                    }
+
+                    return false;
+                }
             }
 
             _byNumber.Add(stream.Number, stream);
             return true;
         }
-    }
-
-    private bool TryRegister(RequestStream stream, JsonRpcId request)
-    {
-        lock (_gate)
-        {
-            if (_ended.Task.IsCompleted || !_byRequest.TryAdd(request, stream))
-            {
-                return false;
-            }
-
-            _byNumber.Add(stream.Number, stream);
-            return true;
-        }
-    }
-
-    private bool HasAny(List<JsonRpcId> requests)
-    {
-        foreach (var id in requests)
-        {
-            if (_byRequest.ContainsKey(id))
-            {
-                return true;
-            }
-        }
-
-        return false;
     }
 
     private void Forget(RequestStream stream)

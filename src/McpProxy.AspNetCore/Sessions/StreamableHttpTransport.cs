@@ -214,15 +214,19 @@ internal sealed partial class StreamableHttpTransport
     {
         foreach (var (_, session) in _sessions)
         {
-            _ = TickAsync(session);
+            // Mostly there is nothing to wait for, in any of thousands of sessions.
+            if (session.TickAsync() is { IsCompletedSuccessfully: false } ticking)
+            {
+                _ = TickedAsync(ticking);
+            }
         }
     }
 
-    private static async Task TickAsync(StreamableHttpSession session)
+    private static async Task TickedAsync(Task ticking)
     {
         try
         {
-            await session.TickAsync();
+            await ticking;
         }
         catch (OperationCanceledException)
         {

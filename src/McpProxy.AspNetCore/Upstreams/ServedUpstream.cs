@@ -114,7 +114,7 @@ internal sealed class ServedUpstream : IAsyncDisposable
         List<SharedPool> pools;
         lock (_gate)
         {
-            pools = [.. _pools.Values];
+            pools = _pools.Count == 0 ? [] : [.. _pools.Values];
         }
 
         foreach (var pool in pools)

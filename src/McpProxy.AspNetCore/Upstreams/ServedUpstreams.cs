@@ -82,7 +82,7 @@ internal sealed class ServedUpstreams : IAsyncDisposable
         List<KeyValuePair<string, ServedUpstream>> all;
         lock (_gate)
         {
-            all = [.. _byEnvironment];
+            all = _byEnvironment.Count == 0 ? [] : [.. _byEnvironment];
         }
 
         foreach (var (key, served) in all)

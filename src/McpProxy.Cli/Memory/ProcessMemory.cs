@@ -33,6 +33,9 @@ internal sealed partial class ProcessMemory(ConnectionMemory connections, ILogge
         // What pools and finalizers have let go of upon that.
         GC.WaitForPendingFinalizers();
         Collect();
+
+        // Each collection has finalizers run, whose code would come back right after it was let go of.
+        GC.WaitForPendingFinalizers();
         foreach (var range in _program)
         {
             // A refusal costs nothing but the pages that stay.
