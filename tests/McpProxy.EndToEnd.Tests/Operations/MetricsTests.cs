@@ -56,7 +56,8 @@ public sealed class MetricsTests(ITestOutputHelper output) : EndToEndTest(output
 
             foreach (var (response, body) in await Task.WhenAll(calls))
             {
-                (response.StatusCode == HttpStatusCode.NoContent || body.StartsWith('{')).ShouldBeTrue($"{(int)response.StatusCode}: {body}");
+                // As an event where the answer took its time: a command that is busy is not ended in a moment.
+                (response.StatusCode == HttpStatusCode.NoContent || body.StartsWith('{') || body.Contains("\ndata: {\"jsonrpc\"", StringComparison.Ordinal)).ShouldBeTrue($"{(int)response.StatusCode}: {body}");
             }
         }
 

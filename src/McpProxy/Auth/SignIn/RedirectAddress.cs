@@ -11,6 +11,26 @@ internal sealed record RedirectAddress(string Host, int Port, string Path)
     /// <summary>The path when nothing says otherwise; the same as that of other programs of this kind.</summary>
     public const string DefaultPath = "/oauth/callback";
 
+    // Below the ports that systems give to any program which asks for one.
+    private const int FirstPort = 3335;
+    private const int Ports = 32768 - FirstPort;
+
+    /// <summary>The ports in that range which browsers do not open, whatever listens there (Fetch, "bad port").</summary>
+    private static readonly int[] s_badPorts = [3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080];
+
+    /// <summary>The port that is always the same for a server, and one that browsers open.</summary>
+    /// <param name="number">What the server is told from others by.</param>
+    public static int PortFor(uint number)
+    {
+        var port = (int)(FirstPort + (number % Ports));
+        while (s_badPorts.Contains(port))
+        {
+            port++;
+        }
+
+        return port;
+    }
+
     /// <summary>The redirect URI.</summary>
     public string Uri => $"http://{(IsWildcard ? "localhost" : Host)}:{Port}{Path}";
 

@@ -325,12 +325,8 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     {
         var options = context.Options;
         var registered = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().FirstOrDefault(IsWanted);
-
-        // Below the ports that systems give to any program which asks for one.
-        const int FirstPort = 3335;
-        const int Ports = 32768 - FirstPort;
         var usual = registered
-            ?? new(options.CallbackHost ?? "localhost", options.CallbackPort ?? (int)(FirstPort + (context.Key.Number % Ports)), options.CallbackPath ?? RedirectAddress.DefaultPath);
+            ?? new(options.CallbackHost ?? "localhost", options.CallbackPort ?? RedirectAddress.PortFor(context.Key.Number), options.CallbackPath ?? RedirectAddress.DefaultPath);
 
         // A sign-in to go on with ends where it said that it would.
         var before = earlier?.RedirectUri is { } uri && client is not null && IsYoung(earlier) && earlier.Issuer == server.Issuer && earlier.ClientId == client.Id

@@ -42,6 +42,26 @@ public sealed class RedirectAddressTests
     [InlineData("")]
     public void What_cannot_be_listened_on_is_no_address(string uri) => RedirectAddress.TryParse(uri).ShouldBeNull();
 
+    [Fact]
+    public void The_port_of_a_server_stays_the_same_and_is_one_that_browsers_open()
+    {
+        // Fetch, "port blocking", as far as ports of ours go.
+        int[] bad = [3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080];
+        for (uint number = 0; number < 40_000; number++)
+        {
+            var port = RedirectAddress.PortFor(number);
+            var plain = 3335 + (int)(number % 29433);
+            port.ShouldBeInRange(3335, 32767);
+            bad.ShouldNotContain(port);
+            if (!bad.Contains(plain))
+            {
+                port.ShouldBe(plain);
+            }
+        }
+
+        RedirectAddress.PortFor(6665 - 3335).ShouldBe(6670);
+    }
+
     [Theory]
     [InlineData("localhost:1234", true)]
     [InlineData("LocalHost", true)]
