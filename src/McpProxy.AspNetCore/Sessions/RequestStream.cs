@@ -61,8 +61,19 @@ internal sealed class RequestStream
     /// <summary>A stream whose requests were all answered: what is left of it can still be read.</summary>
     public static RequestStream Finished(int number, ReplayBuffer replay) => new(number, [], replay) { IsFinished = true };
 
-    /// <summary>Reads a stream that nobody knows yet through a response.</summary>
-    public void Begin(EventStream response) => Read(response);
+    /// <summary>Reads the stream through a response, which has nothing to be told of what came before.</summary>
+    /// <returns>The response that the stream was read through before.</returns>
+    public EventStream? Begin(EventStream response)
+    {
+        var previous = Interlocked.Exchange(ref _response, response);
+        if (_isClosed)
+        {
+            // It may have been closed on another thread, which found the one before.
+            response.Complete();
+        }
+
+        return previous;
+    }
 
     /// <summary>Reads the stream through a response from now on; one that did so before is ended.</summary>
     /// <param name="response">The response.</param>
@@ -83,7 +94,7 @@ internal sealed class RequestStream
 
         try
         {
-            Read(response)?.Complete();
+            Begin(response)?.Complete();
             foreach (var (id, data) in _hasEvents || after is not null ? _replay.After(Number, after ?? _lastSent) : [])
             {
                 if (!await response.SendAsync(data, id))
@@ -235,19 +246,6 @@ internal sealed class RequestStream
         _isClosed = true;
         Interlocked.MemoryBarrier();
         _response?.Complete();
-    }
-
-    /// <returns>The response that the stream was read through before.</returns>
-    private EventStream? Read(EventStream response)
-    {
-        var previous = Interlocked.Exchange(ref _response, response);
-        if (_isClosed)
-        {
-            // It may have been closed on another thread, which found the one before.
-            response.Complete();
-        }
-
-        return previous;
     }
 
     private bool IsPending => _many is { Count: > 0 } || !_only.IsNone;

@@ -13,10 +13,10 @@ namespace McpProxy.AspNetCore.Sessions;
 /// <summary>The server half of a legacy Streamable HTTP session (MCP 2025-03-26 to 2025-11-25): the client's POSTs and its GET stream.</summary>
 internal sealed class StreamableHttpSession : IConnection
 {
-    /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
     private const string HasEnded = "Session not found: it has ended; initialize again";
     private const string IdleForTooLong = "idle for too long";
 
+    /// <summary>How long a question of the server waits for the client to open a stream, before it is answered with an error.</summary>
     private static readonly TimeSpan s_unheardTimeout = TimeSpan.FromSeconds(15);
 
     private readonly Serving _serving;
