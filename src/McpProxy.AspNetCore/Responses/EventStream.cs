@@ -9,7 +9,7 @@ namespace McpProxy.AspNetCore.Responses;
 /// One open HTTP response that messages go out on. It stays undecided between JSON and an event stream as long as it can:
 /// a request that is answered at once gets plain JSON.
 /// </summary>
-internal sealed class EventStream : IAsyncDisposable
+internal sealed class EventStream : Linked<EventStream>, IAsyncDisposable
 {
     /// <summary>How long a client may leave a write unread.</summary>
     private static readonly TimeSpan s_unreadTimeout = TimeSpan.FromSeconds(30);
@@ -45,15 +45,6 @@ internal sealed class EventStream : IAsyncDisposable
             Watch();
         }
     }
-
-    /// <summary>Whether it is among the <see cref="OpenStreams"/>, which say so.</summary>
-    public bool IsLinked { get; set; }
-
-    /// <summary>Its neighbours among the <see cref="OpenStreams"/>, which link them.</summary>
-    public EventStream? Next { get; set; }
-
-    /// <inheritdoc cref="Next"/>
-    public EventStream? Previous { get; set; }
 
     /// <summary>Whether the client takes a plain JSON answer.</summary>
     public bool AcceptsJson { get; init; }

@@ -9,7 +9,7 @@ internal sealed class OpenStreams : IAsyncDisposable
     private static readonly TimeSpan s_moment = TimeSpan.FromMilliseconds(50);
 
     private readonly Lock _gate = new();
-    private EventStream? _first;
+    private readonly LinkedMembers<EventStream> _streams = new();
     private readonly TimeSpan _interval;
     private readonly ITimer _startTimer;
     private int _isArmed;
@@ -24,14 +24,7 @@ internal sealed class OpenStreams : IAsyncDisposable
     {
         lock (_gate)
         {
-            stream.IsLinked = true;
-            stream.Next = _first;
-            if (_first is not null)
-            {
-                _first.Previous = stream;
-            }
-
-            _first = stream;
+            _streams.Add(stream);
         }
 
         ProxyMeter.Stream(1);
@@ -45,27 +38,10 @@ internal sealed class OpenStreams : IAsyncDisposable
     {
         lock (_gate)
         {
-            if (!stream.IsLinked)
+            if (!_streams.Remove(stream))
             {
                 return;
             }
-
-            stream.IsLinked = false;
-            if (stream.Next is { } next)
-            {
-                next.Previous = stream.Previous;
-            }
-
-            if (stream.Previous is { } previous)
-            {
-                previous.Next = stream.Next;
-            }
-            else
-            {
-                _first = stream.Next;
-            }
-
-            (stream.Next, stream.Previous) = (null, null);
         }
 
         ProxyMeter.Stream(-1);
@@ -85,16 +61,10 @@ internal sealed class OpenStreams : IAsyncDisposable
 
     private List<EventStream> Now()
     {
-        List<EventStream> streams = [];
         lock (_gate)
         {
-            for (var stream = _first; stream is not null; stream = stream.Next)
-            {
-                streams.Add(stream);
-            }
+            return _streams.ToList();
         }
-
-        return streams;
     }
 
     private void Arm()

@@ -269,25 +269,26 @@ internal sealed class StreamableHttpSession : IConnection
             idle = Volatile.Read(ref _open) == 0 && _time.GetElapsedTime(Volatile.Read(ref _lastActivity)) > _serving.Options.SessionIdleTimeout;
         }
 
-        if (idle && unheard.Count == 0)
+        if (unheard.Count > 0)
         {
-            End(IdleForTooLong);
-        }
-
-        return unheard.Count > 0 ? AnswerUnheardAsync(unheard, idle) : Task.CompletedTask;
-    }
-
-    private async Task AnswerUnheardAsync(List<JsonRpcId> unheard, bool idle)
-    {
-        foreach (var id in unheard)
-        {
-            await _receiver!.ReceiveAsync(
-                JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, _cancellation);
+            // What is idle beside that ends with the next tick.
+            return AnswerUnheardAsync(unheard);
         }
 
         if (idle)
         {
             End(IdleForTooLong);
+        }
+
+        return Task.CompletedTask;
+    }
+
+    private async Task AnswerUnheardAsync(List<JsonRpcId> unheard)
+    {
+        foreach (var id in unheard)
+        {
+            await _receiver!.ReceiveAsync(
+                JsonRpcWriter.Error(id, JsonRpcErrorCode.UpstreamUnavailable, "the client cannot be asked: it has no stream open"), default, _cancellation);
         }
     }
 

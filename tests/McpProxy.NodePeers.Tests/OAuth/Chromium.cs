@@ -27,6 +27,8 @@ public sealed class Chromium : IAsyncDisposable
         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
     ];
 
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
+
     private readonly Lock _gate = new();
     private IPlaywright? _driver;
     private Task<IBrowser>? _browser;
@@ -58,6 +60,8 @@ public sealed class Chromium : IAsyncDisposable
 
     private async Task<IBrowser> LaunchAsync()
     {
+        // As patient as with all else: the first page of a browser that has only just started may take its time.
+        Assertions.SetDefaultExpectTimeout((float)s_patience.TotalMilliseconds);
         _driver = await Playwright.CreateAsync();
         return await _driver.Chromium.LaunchAsync(new() { ExecutablePath = s_program, ChromiumSandbox = false, Args = s_arguments });
     }

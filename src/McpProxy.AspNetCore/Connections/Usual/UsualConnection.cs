@@ -14,7 +14,7 @@ namespace McpProxy.AspNetCore.Connections.Usual;
 /// far as there is room, also because only so a client is seen to go.
 /// </summary>
 [SupportedOSPlatform("linux")]
-internal sealed class UsualConnection : IComingBody
+internal sealed class UsualConnection : Linked<UsualConnection>, IComingBody
 {
     /// <summary>For so many seconds part of a small request is waited for here.</summary>
     private const int MostBeatsOfPart = 2;
@@ -59,12 +59,6 @@ internal sealed class UsualConnection : IComingBody
         _limits = limits;
         _body = new(this);
     }
-
-    /// <summary>Its neighbours among those that <see cref="UsualRequests"/> tells that time passes, which links them.</summary>
-    public UsualConnection? Next { get; set; }
-
-    /// <inheritdoc cref="Next"/>
-    public UsualConnection? Previous { get; set; }
 
     private ReadOnlyMemory<byte> Unread => _block is null ? default : _block.Memory[_start.._end];
 

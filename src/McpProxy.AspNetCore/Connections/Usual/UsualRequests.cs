@@ -25,8 +25,8 @@ internal sealed partial class UsualRequests(IReadOnlyDictionary<string, RequestD
     private static readonly TimeSpan s_beat = TimeSpan.FromSeconds(1);
 
     private readonly Lock _gate = new();
+    private readonly LinkedMembers<UsualConnection> _connections = new();
     private byte[] _date = [];
-    private UsualConnection? _first;
     private ITimer? _heart;
 
     /// <summary>Who answers at which path.</summary>
@@ -46,19 +46,14 @@ internal sealed partial class UsualRequests(IReadOnlyDictionary<string, RequestD
     {
         lock (_gate)
         {
-            connection.Next = _first;
-            if (_first is null)
+            if (_connections.IsEmpty)
             {
                 ReadDate();
                 _heart ??= time.CreateTimer(_ => Beat(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
                 _heart.Change(s_beat, s_beat);
             }
-            else
-            {
-                _first.Previous = connection;
-            }
 
-            _first = connection;
+            _connections.Add(connection);
         }
     }
 
@@ -67,21 +62,7 @@ internal sealed partial class UsualRequests(IReadOnlyDictionary<string, RequestD
     {
         lock (_gate)
         {
-            if (connection.Next is { } next)
-            {
-                next.Previous = connection.Previous;
-            }
-
-            if (connection.Previous is { } previous)
-            {
-                previous.Next = connection.Next;
-            }
-            else
-            {
-                _first = connection.Next;
-            }
-
-            if (_first is null)
+            if (_connections.Remove(connection) && _connections.IsEmpty)
             {
                 // Nobody is woken for nothing.
                 _heart!.Change(Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -106,13 +87,10 @@ internal sealed partial class UsualRequests(IReadOnlyDictionary<string, RequestD
     private void Beat()
     {
         ReadDate();
-        List<UsualConnection> connections = [];
+        List<UsualConnection> connections;
         lock (_gate)
         {
-            for (var connection = _first; connection is not null; connection = connection.Next)
-            {
-                connections.Add(connection);
-            }
+            connections = _connections.ToList();
         }
 
         connections.ForEach(static connection => connection.Beat());

@@ -94,14 +94,14 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
         }
 
+        var work = !cancelled.IsNone ? CancelAsync(exchange, cancelled.Detach())
+            // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
+            : !earlier.IsCompleted && message.Kind != JsonRpcMessageKind.Response ? ExchangeAfterAsync(earlier, exchange)
+            : TryExchange(exchange) ? Task.CompletedTask
+            : ExchangeAsync(exchange);
+
         // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
         var isBarrier = cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8));
-        if (!isBarrier && cancelled.IsNone && earlier.IsCompleted && TryExchange(exchange))
-        {
-            return true;
-        }
-
-        var work = cancelled.IsNone ? ExchangeAsync(exchange, earlier) : CancelAsync(exchange, cancelled.Detach());
         if (isBarrier && !work.IsCompleted)
         {
             lock (_gate)
@@ -176,28 +176,36 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         exchange.Dispose();
     }
 
-    /// <summary>Exchanges the usual message, a request on a way that is known: it is ended where its answer comes, and nobody waits for it.</summary>
-    /// <returns>False when nothing was sent.</returns>
+    /// <summary>Exchanges a message that has its place behind another.</summary>
+    private async Task ExchangeAfterAsync(Task earlier, Exchange exchange)
+    {
+        await earlier.WaitAsync(exchange.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (exchange.Token.IsCancellationRequested || !TryExchange(exchange))
+        {
+            await ExchangeAsync(exchange);
+        }
+    }
+
+    /// <summary>Exchanges the usual message, on a way that is known: it is ended where its answer comes, and nobody waits for it.</summary>
+    /// <returns>False when nothing was sent: it is one for <see cref="ExchangeAsync"/>.</returns>
     [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever goes on with it")]
     private bool TryExchange(Exchange exchange)
     {
-        if (exchange.IsModern || exchange.Message.Kind != JsonRpcMessageKind.Request || _half is not StreamableHttpClient half)
-        {
-            return false;
-        }
-
+        StreamableHttpClient half;
         StreamableHttpClient.ShortPost posted;
         try
         {
             _replay.Observe(exchange.Message);
-            if (!half.TryPost(exchange.Message, out posted, exchange.Token))
+            if (exchange.IsModern || _half is not StreamableHttpClient streamable || !streamable.TryPost(exchange.Message, out posted, exchange.Token))
             {
                 return false;
             }
+
+            half = streamable;
         }
         catch (Exception e)
         {
-            _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, new(default!, ValueTask.FromException<PlainAnswer>(e), default), null));
+            _ = ExchangeAsync(exchange, Begun.Failed(e));
             return true;
         }
 
@@ -227,7 +235,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
         catch (Exception e)
         {
-            _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, posted with { Answering = ValueTask.FromException<PlainAnswer>(e) }, null));
+            _ = ExchangeAsync(exchange, Begun.Failed(e, posted));
             return;
         }
 
@@ -250,34 +258,22 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             }
         }
 
-        _ = ExchangeAsync(exchange, Task.CompletedTask, new(half, posted with { Answering = new(answer) }, taking));
+        _ = ExchangeAsync(exchange, new Begun(half, posted with { Answering = new(answer) }, taking));
     }
 
-    /// <summary>Exchanges any message, from its beginning or from where <see cref="TryExchange"/> has come.</summary>
-    private async Task ExchangeAsync(Exchange exchange, Task earlier, Begun? begun = null)
+    /// <summary>Exchanges any message that <see cref="TryExchange"/> has left, from its beginning or from where that has come.</summary>
+    private async Task ExchangeAsync(Exchange exchange, Begun? begun = null)
     {
         try
         {
-            HttpRefusal? refusal;
-            if (begun is not null)
+            if (begun is null)
             {
-                refusal = await TakeAsync(exchange, begun);
-            }
-            else
-            {
-                // Answers to the server's questions wait for nothing; the rest keeps its place behind a barrier.
-                if (exchange.Message.Kind != JsonRpcMessageKind.Response && !earlier.IsCompleted)
-                {
-                    await earlier.WaitAsync(exchange.Token);
-                }
-
-                _replay.Observe(exchange.Message);
-                refusal = await (!exchange.IsModern && _half is StreamableHttpClient streamable && streamable.TryPost(exchange.Message, out var posted, exchange.Token)
-                    ? TakeAsync(exchange, new(streamable, posted, null))
-                    : _half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token)
-                    : PostUndecidedAsync(exchange.Message, exchange.Token));
+                exchange.Token.ThrowIfCancellationRequested();
             }
 
+            var refusal = await (begun is not null ? TakeAsync(exchange, begun)
+                : _half is { } half ? PostDecidedAsync(half, exchange.Message, exchange.Token)
+                : PostUndecidedAsync(exchange.Message, exchange.Token));
             if (refusal is not null)
             {
                 await RefuseAsync(exchange.Message, refusal, exchange.Token);
@@ -631,7 +627,13 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// <param name="Half">Who has posted its message.</param>
     /// <param name="Posted">Its answer, which has come or is to come.</param>
     /// <param name="Taking">The handing on of the answer, where it was begun.</param>
-    private sealed record Begun(StreamableHttpClient Half, StreamableHttpClient.ShortPost Posted, ValueTask? Taking);
+    private sealed record Begun(StreamableHttpClient Half, StreamableHttpClient.ShortPost Posted, ValueTask? Taking)
+    {
+        /// <summary>One that has failed, perhaps before it was posted.</summary>
+        [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever takes the answer")]
+        public static Begun Failed(Exception e, in StreamableHttpClient.ShortPost posted = default) =>
+            new(null!, posted with { Answering = ValueTask.FromException<PlainAnswer>(e) }, null);
+    }
 
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : IDisposable
