@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using System.Runtime.CompilerServices;
+using McpProxy.Collections;
 using Microsoft.AspNetCore.Http;
 
 namespace McpProxy.AspNetCore.Responses;

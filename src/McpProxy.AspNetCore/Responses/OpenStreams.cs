@@ -1,3 +1,4 @@
+using McpProxy.Collections;
 using McpProxy.Telemetry;
 
 namespace McpProxy.AspNetCore.Responses;

@@ -125,16 +125,19 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
     public ValueTask<IRequestCredential?> CredentialAsync(RequestOccasion occasion, CancellationToken cancellationToken)
     {
         var current = MayCarryCredentials ? _keeper.Current : null;
-        var now = Time.GetUtcNow();
-        var isGood = !MayCarryCredentials || (current is null ? AsksUser || _context.Options.TokenEndpoint is null : !current.Tokens.IsDue(now));
+        if (current is null)
+        {
+            return !MayCarryCredentials || AsksUser || _context.Options.TokenEndpoint is null ? default : new(RenewedAsync(null, occasion, cancellationToken));
+        }
 
         // Without a way to renew, the server decides whether they are over: clocks differ.
-        if (isGood || (AsksUser && current!.Tokens.RefreshToken is null))
+        var now = Time.GetUtcNow();
+        if (!current.Tokens.IsDue(now) || (AsksUser && current.Tokens.RefreshToken is null))
         {
             return new(current);
         }
 
-        if (current?.Tokens.IsOver(now) == false)
+        if (!current.Tokens.IsOver(now))
         {
             // They serve while others are fetched.
             _ = RenewOnceAsync(current);

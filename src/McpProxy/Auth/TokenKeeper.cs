@@ -18,8 +18,8 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     private readonly SemaphoreSlim _renewing = new(1, 1);
     private readonly CancellationTokenSource _closing = new();
     private readonly Lock _gate = new();
-    private AccessCredential? _current;
-    private bool _isLoaded;
+    private volatile AccessCredential? _current;
+    private volatile bool _isLoaded;
     private Task _lastRenewal = Task.CompletedTask;
     private string? _refusedToken;
 
@@ -28,16 +28,26 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     {
         get
         {
-            lock (_gate)
+            if (!_isLoaded)
             {
-                if (!_isLoaded)
+                lock (_gate)
                 {
-                    _isLoaded = true;
-                    Adopt(context.Store.Read(context.Key));
+                    if (!_isLoaded)
+                    {
+                        try
+                        {
+                            Adopt(context.Store.Read(context.Key));
+                        }
+                        finally
+                        {
+                            // Also where it cannot be used: then there is nothing, and the user signs in.
+                            _isLoaded = true;
+                        }
+                    }
                 }
-
-                return _current;
             }
+
+            return _current;
         }
     }
 
@@ -57,8 +67,8 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
 
         lock (_gate)
         {
-            _isLoaded = true;
             Adopt(signIn);
+            _isLoaded = true;
         }
 
         return true;
@@ -136,8 +146,8 @@ internal sealed partial class TokenKeeper(OAuthContext context, McpRemoteStore o
     {
         lock (_gate)
         {
-            _isLoaded = true;
             _current = credential;
+            _isLoaded = true;
         }
     }
 

@@ -46,8 +46,8 @@ public readonly struct JsonRpcMessage
         _result = envelope.Result;
         var parameters = utf8.Span[_params];
 
-        // A name may be spelled with escapes.
-        MayHaveMeta = parameters.Length > LongParams || parameters.Contains((byte)'\\') || parameters.IndexOf("_meta"u8) >= 0;
+        // A name may be spelled with escapes; and most parameters have neither these nor a name with this first letter.
+        MayHaveMeta = parameters.Length > LongParams || (parameters.IndexOfAny((byte)'\\', (byte)'_') >= 0 && (parameters.Contains((byte)'\\') || parameters.IndexOf("_meta"u8) >= 0));
     }
 
     private JsonRpcMessage(ReadOnlyMemory<byte> copy, in JsonRpcMessage original)

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
 using System.Runtime.CompilerServices;
+using McpProxy.Collections;
 using McpProxy.JsonRpc;
 using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Sse;
@@ -28,8 +29,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private readonly SessionReplay _replay = new();
     private readonly Lock _gate = new();
     private readonly Dictionary<JsonRpcId, Exchange> _exchanges = [];
-    private readonly HashSet<Exchange> _running = [];
-    private readonly Sources _sources = new();
+    private readonly LinkedMembers<Exchange> _running = new();
+    private readonly Stack<CancellationTokenSource> _unusedSources = [];
     private readonly SemaphoreSlim _notifications = new(MaxWaitingNotifications, MaxWaitingNotifications);
     private Task _lastBarrier = Task.CompletedTask;
     private TaskCompletionSource? _drained;
@@ -76,7 +77,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             return false;
         }
 
-        var exchange = new Exchange(message, _sources, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
+        var exchange = new Exchange(message, isPooled: ReferenceEquals(http.Options.Url.Scheme, Uri.UriSchemeHttp));
         Task earlier;
         lock (_gate)
         {
@@ -86,6 +87,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
                 return false;
             }
 
+            exchange.Begin(_unusedSources.TryPop(out var unused) ? unused : new());
             _running.Add(exchange);
             earlier = _lastBarrier;
             if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Request)
@@ -124,12 +126,12 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         _ended.TrySetResult(new(ConnectionEndReason.Closed, "closed"));
         await _closing.CancelAsync();
-        Exchange[] running;
+        List<Exchange> running;
         var all = Task.CompletedTask;
         lock (_gate)
         {
-            running = [.. _running];
-            if (running.Length > 0)
+            running = _running.ToList();
+            if (running.Count > 0)
             {
                 _drained = new(TaskCreationOptions.RunContinuationsAsynchronously);
                 all = _drained.Task;
@@ -161,13 +163,19 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     {
         lock (_gate)
         {
-            if (_exchanges.GetValueOrDefault(exchange.Message.Id) == exchange)
+            if (_exchanges.Remove(exchange.Message.Id, out var known) && known != exchange)
             {
-                _exchanges.Remove(exchange.Message.Id);
+                // Another with the same id, whose text must be its own.
+                _exchanges.Add(known.Message.Id, known);
             }
 
             _running.Remove(exchange);
-            if (_running.Count == 0)
+            if (exchange.TakeUnusedSource() is { } unused)
+            {
+                _unusedSources.Push(unused);
+            }
+
+            if (_running.IsEmpty)
             {
                 _drained?.TrySetResult();
             }
@@ -600,29 +608,6 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
     private partial void LogDefect(Exception exception, JsonRpcMessage message);
 
-    /// <summary>Sources of cancellation that were not used.</summary>
-    private sealed class Sources
-    {
-        private readonly Lock _gate = new();
-        private readonly Stack<CancellationTokenSource> _unused = [];
-
-        public CancellationTokenSource Take()
-        {
-            lock (_gate)
-            {
-                return _unused.TryPop(out var unused) ? unused : new();
-            }
-        }
-
-        public void Give(CancellationTokenSource unused)
-        {
-            lock (_gate)
-            {
-                _unused.Push(unused);
-            }
-        }
-    }
-
     /// <summary>An exchange that went the short way.</summary>
     /// <param name="Half">Who has posted its message.</param>
     /// <param name="Posted">Its answer, which has come or is to come.</param>
@@ -636,10 +621,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     }
 
     /// <summary>A message under way, and its cancellation.</summary>
-    private sealed class Exchange : IDisposable
+    private sealed class Exchange : Linked<Exchange>, IDisposable
     {
-        private readonly Sources _sources;
-        private readonly CancellationTokenSource _source;
+        private CancellationTokenSource? _source;
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
         private int _isDecided;
@@ -648,13 +632,10 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         private StreamableHttpClient.ShortPost _posted;
 
         /// <param name="message">The message, which is copied.</param>
-        /// <param name="sources">Where sources of cancellation come from that were not used, and go to.</param>
         /// <param name="isPooled">Whether nobody reads the bytes when the exchange is over. HTTP/2 does, where an answer comes before all was sent.</param>
-        public Exchange(in JsonRpcMessage message, Sources sources, bool isPooled)
+        public Exchange(in JsonRpcMessage message, bool isPooled)
         {
             _isPooled = isPooled;
-            _sources = sources;
-            _source = sources.Take();
             _buffer = isPooled ? ArrayPool<byte>.Shared.Rent(message.Utf8.Length) : new byte[message.Utf8.Length];
             Message = message.DetachInto(_buffer);
             IsModern = Message.IsModern();
@@ -666,7 +647,23 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public bool IsModern { get; }
 
-        public CancellationToken Token => _source.Token;
+        public CancellationToken Token => _source!.Token;
+
+        /// <summary>Gives it what it can be cancelled with.</summary>
+        public void Begin(CancellationTokenSource source) => _source = source;
+
+        /// <summary>Takes that back at the end, where it is as good as new: where nobody has cancelled it, nor is about to.</summary>
+        public CancellationTokenSource? TakeUnusedSource()
+        {
+            if (Interlocked.Exchange(ref _isDecided, 1) != 0 || !_isPooled || !_source!.TryReset())
+            {
+                return null;
+            }
+
+            var unused = _source;
+            _source = null;
+            return unused;
+        }
 
         /// <summary>What is to be called when the answer has come, once: <see cref="TakeAnswer"/>.</summary>
         public Action WhenAnswered(HttpUpstreamConnection connection, StreamableHttpClient half, in StreamableHttpClient.ShortPost posted)
@@ -686,7 +683,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
             try
             {
-                _source.Cancel();
+                _source!.Cancel();
             }
             catch (ObjectDisposedException)
             {
@@ -696,16 +693,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
 
         public void Dispose()
         {
-            // One that is being cancelled is nobody else's; the others are as good as new.
-            if (Interlocked.Exchange(ref _isDecided, 1) == 0 && _isPooled && _source.TryReset())
-            {
-                _sources.Give(_source);
-            }
-            else
-            {
-                _source.Dispose();
-            }
-
+            _source?.Dispose();
             if (_isPooled)
             {
                 ArrayPool<byte>.Shared.Return(_buffer);

@@ -26,8 +26,8 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
     private readonly Lock _gate = new();
     private readonly CancellationTokenSource _closing = new();
-    private Session _session = new(null, null);
-    private Task<bool>? _reinitializing;
+    private volatile Session _session = new(null, null);
+    private volatile Task<bool>? _reinitializing;
     private Task _listening = Task.CompletedTask;
     private CancellationTokenSource? _stopListening;
 
@@ -433,10 +433,9 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     /// <summary>The session, unless it is being opened again.</summary>
     private Session? TakeWhole()
     {
-        lock (_gate)
-        {
-            return _reinitializing is null ? _session : null;
-        }
+        // In this order it needs no lock: a new session that is not whole yet is only there while it is being opened.
+        var session = _session;
+        return _reinitializing is null ? session : null;
     }
 
     /// <summary>The session, as soon as one that is being opened again is whole.</summary>

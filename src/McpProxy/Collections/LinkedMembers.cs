@@ -1,4 +1,4 @@
-namespace McpProxy.AspNetCore;
+namespace McpProxy.Collections;
 
 /// <summary>A list of those who come and go often. Whoever has it sees to it that one thread at a time uses it.</summary>
 /// <typeparam name="T">Its members; each is in one list at most.</typeparam>

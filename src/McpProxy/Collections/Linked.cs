@@ -1,4 +1,4 @@
-namespace McpProxy.AspNetCore;
+namespace McpProxy.Collections;
 
 /// <summary>A member of a <see cref="LinkedMembers{T}"/>: it has the links itself, so that to join and to leave costs no memory and no search.</summary>
 /// <typeparam name="T">The class that derives from this.</typeparam>
