@@ -14,10 +14,14 @@ namespace McpProxy.AspNetCore;
 /// <summary>What the transports of one endpoint share: the servers, the relays that run, and their end.</summary>
 internal sealed partial class Serving : IAsyncDisposable
 {
+    /// <summary>Servers that nobody uses are looked for so often within the time after which they end: what it takes need not be in memory all the time for that.</summary>
+    private const int LooksPerIdleTimeout = 8;
+
     private readonly CancellationTokenSource _closing = new();
     private readonly ConcurrentDictionary<RelaySession, (Task Over, string? Client)> _relays = [];
     private readonly ITimer _ticker;
     private readonly ILogger _logger;
+    private long _lastLook;
     private int _sessions;
     private int _lastSession;
     private int _disposed;
@@ -34,6 +38,7 @@ internal sealed partial class Serving : IAsyncDisposable
         Closing = _closing.Token;
         NamesRequestsInLogs = !upstream.StartsServer || _logger.IsEnabled(LogLevel.Debug);
         var tick = options.KeepAliveInterval / 3;
+        _lastLook = time.GetTimestamp();
         _ticker = time.CreateTimer(_ => Tick(), null, tick, tick);
     }
 
@@ -187,7 +192,11 @@ internal sealed partial class Serving : IAsyncDisposable
     {
         OpenStreams.Tick();
         Ticked?.Invoke();
-        _ = CloseIdleAsync();
+        if (Time.GetElapsedTime(_lastLook) >= Options.SessionIdleTimeout / LooksPerIdleTimeout)
+        {
+            _lastLook = Time.GetTimestamp();
+            _ = CloseIdleAsync();
+        }
     }
 
     private async Task CloseIdleAsync()
