@@ -1,6 +1,7 @@
 using System.CommandLine;
 using McpProxy.Auth;
 using McpProxy.Auth.Clients;
+using McpProxy.Auth.SignIn;
 using McpProxy.Auth.Store;
 using McpProxy.Transports.Http;
 
@@ -30,7 +31,8 @@ internal sealed class SignInOptions
     {
         HelpName = "PORT",
         Description = "The port that the browser comes back to; in use: an error. Default: one that stays the same for the server",
-        CustomParser = result => ProxyCommand.Parsed<int?>(result, "--callback-port", "a number from 1 to 65535", ushort.TryParse(ProxyCommand.Word(result), out var port) && port > 0, port),
+        CustomParser = result => ProxyCommand.Parsed<int?>(
+            result, "--callback-port", "a port from 1 to 65535 that browsers open", ushort.TryParse(ProxyCommand.Word(result), out var port) && RedirectAddress.IsForBrowsers(port), port),
     };
 
     private readonly Option<string> _callbackPath = new("--callback-path") { HelpName = "PATH", Description = "The path that the browser comes back to. Default: /oauth/callback" };

@@ -45,7 +45,7 @@ public sealed class OAuthOptions
     /// <summary>The host in the redirect URI; null for that of the registration, or <c>localhost</c>. An IP address that is not loopback is also the address to listen on.</summary>
     public string? CallbackHost { get; init; }
 
-    /// <summary>The port that the browser comes back to; null for one that stays the same for the server. A given port is not replaced when it is in use.</summary>
+    /// <summary>The port that the browser comes back to; null for one that stays the same for the server. A given port is not replaced when it is in use, nor where browsers block it.</summary>
     public int? CallbackPort { get; init; }
 
     /// <summary>The path in the redirect URI; null for that of the registration, or <c>/oauth/callback</c>.</summary>

@@ -47,6 +47,8 @@ public sealed class UsageErrorTests(ITestOutputHelper output) : EndToEndTest(out
         { [Url, "--resource", "no-uri"], "--resource" },
         { [Url, "--static-oauth-client-info", "no json"], "JSON" },
         { [Url, "--callback-port", "0"], "--callback-port" },
+        { [Url, "--callback-port", "6000"], "that browsers open" },
+        { [Url, "6000"], "that browsers open" },
         { [Url, "--ca-file", "/no/such/file"], "/no/such/file" },
         { ["reset", Url], "takes no server" },
         { [Url, "http://127.0.0.1:9/other"], "two URLs" },

@@ -180,6 +180,10 @@ public sealed class CallbackTests(ITestOutputHelper output) : OAuthTest(output)
     }
 
     [Fact]
+    public async Task Given_client_whose_port_browsers_block_is_an_error_that_says_so() =>
+        (await RefusedLoginAsync("--static-oauth-client-info", """{"client_id":"app","redirect_uris":["http://localhost:6000/oauth/callback"]}""")).ShouldContain("no browser opens port 6000");
+
+    [Fact]
     public async Task Host_and_path_can_be_chosen()
     {
         Browser.SignInAtOnce();

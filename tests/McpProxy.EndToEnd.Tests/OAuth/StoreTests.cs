@@ -169,6 +169,23 @@ public sealed class StoreTests(ITestOutputHelper output) : OAuthTest(output)
     }
 
     [Fact]
+    public async Task Registration_with_a_port_that_browsers_block_is_replaced()
+    {
+        Browser.SignInAtOnce();
+        var client = Authorization.Add(new("imported") { RedirectUris = [LocalRedirect(6000)] });
+        var (access, refresh) = Authorization.IssueTo(client.Id, Url);
+        WriteRemote("mcp-remote-v1", client, new() { ["access_token"] = access, ["token_type"] = "Bearer", ["refresh_token"] = refresh, ["expires_in"] = 3600 });
+        Authorization.RevokeAll();
+
+        await SignInBeforehandAsync();
+
+        var page = Authorization.To(Endpoint.Authorization).Single().Query;
+        page["client_id"].ShouldNotBe("imported");
+        new Uri(page["redirect_uri"]).Port.ShouldNotBe(6000);
+        ShouldHaveSignedInOnce();
+    }
+
+    [Fact]
     public async Task Newest_folder_of_mcp_remote_counts()
     {
         var client = Authorization.Add(new("imported") { RedirectUris = [LocalRedirect(UnusedPort())] });

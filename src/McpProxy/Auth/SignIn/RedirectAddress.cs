@@ -15,15 +15,22 @@ internal sealed record RedirectAddress(string Host, int Port, string Path)
     private const int FirstPort = 3335;
     private const int Ports = 32768 - FirstPort;
 
-    /// <summary>The ports in that range which browsers do not open, whatever listens there (Fetch, "bad port").</summary>
-    private static readonly int[] s_badPorts = [3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080];
+    private static readonly int[] s_blockedPorts =
+    [
+        0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137,
+        139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049,
+        3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+    ];
+
+    /// <summary>Whether browsers open a port; some they do not, whatever listens there (Fetch, "Port blocking").</summary>
+    public static bool IsForBrowsers(int port) => !s_blockedPorts.Contains(port);
 
     /// <summary>The port that is always the same for a server, and one that browsers open.</summary>
     /// <param name="number">What the server is told from others by.</param>
     public static int PortFor(uint number)
     {
         var port = (int)(FirstPort + (number % Ports));
-        while (s_badPorts.Contains(port))
+        while (!IsForBrowsers(port))
         {
             port++;
         }

@@ -324,14 +324,20 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     private CallbackListener Listen(AuthorizationServer server, OAuthClient? client, StoredFlow? earlier, out RedirectAddress address)
     {
         var options = context.Options;
-        var registered = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().FirstOrDefault(IsWanted);
+        var fitting = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().Where(IsWanted).ToList() ?? [];
+        var registered = fitting.Find(IsForBrowsers);
+        if (registered is null && fitting.Count > 0 && client is { IsRegistered: false })
+        {
+            throw new OAuthException(OAuthFailure.Unusable, $"no browser opens port {fitting[0].Port}, which the client's redirect URI {fitting[0].Uri} names: it has to be registered with another");
+        }
+
         var usual = registered
             ?? new(options.CallbackHost ?? "localhost", options.CallbackPort ?? RedirectAddress.PortFor(context.Key.Number), options.CallbackPath ?? RedirectAddress.DefaultPath);
 
         // A sign-in to go on with ends where it said that it would.
         var before = earlier?.RedirectUri is { } uri && client is not null && IsYoung(earlier) && earlier.Issuer == server.Issuer && earlier.ClientId == client.Id
             && (client.RedirectUris.Count == 0 || client.RedirectUris.Contains(uri, StringComparer.Ordinal)) ? RedirectAddress.TryParse(uri) : null;
-        RedirectAddress[] candidates = before is not null && IsWanted(before) ? [before, usual] : [usual];
+        RedirectAddress[] candidates = before is not null && IsWanted(before) && IsForBrowsers(before) ? [before, usual] : [usual];
         foreach (var candidate in candidates)
         {
             if (CallbackListener.TryStart(candidate, AnswerBrowserAsync, context.Logger) is { } listener)
@@ -355,6 +361,8 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         LogOtherPort(usual.Port, address.Port);
         return CallbackListener.TryStart(address, AnswerBrowserAsync, context.Logger)
             ?? throw new OAuthException(OAuthFailure.Temporary, "no port could be had for the browser to come back to");
+
+        static bool IsForBrowsers(RedirectAddress candidate) => RedirectAddress.IsForBrowsers(candidate.Port);
 
         bool IsWanted(RedirectAddress candidate) =>
             (options.CallbackPort ?? candidate.Port) == candidate.Port && (options.CallbackHost ?? candidate.Host) == candidate.Host && (options.CallbackPath ?? candidate.Path) == candidate.Path;

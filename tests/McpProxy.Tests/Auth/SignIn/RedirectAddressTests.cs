@@ -63,6 +63,16 @@ public sealed class RedirectAddressTests
     }
 
     [Theory]
+    [InlineData(0, false)]
+    [InlineData(22, false)]
+    [InlineData(80, true)]
+    [InlineData(6000, false)]
+    [InlineData(6001, true)]
+    [InlineData(10080, false)]
+    [InlineData(65535, true)]
+    public void Some_ports_are_not_for_browsers(int port, bool isForBrowsers) => RedirectAddress.IsForBrowsers(port).ShouldBe(isForBrowsers);
+
+    [Theory]
     [InlineData("localhost:1234", true)]
     [InlineData("LocalHost", true)]
     [InlineData("127.0.0.1:9", true)]
