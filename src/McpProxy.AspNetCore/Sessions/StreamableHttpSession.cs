@@ -269,18 +269,14 @@ internal sealed class StreamableHttpSession : IConnection
             idle = Volatile.Read(ref _open) == 0 && _time.GetElapsedTime(Volatile.Read(ref _lastActivity)) > _serving.Options.SessionIdleTimeout;
         }
 
-        if (unheard.Count > 0)
-        {
-            // What is idle beside that ends with the next tick.
-            return AnswerUnheardAsync(unheard);
-        }
+        var answering = unheard.Count > 0 ? AnswerUnheardAsync(unheard) : Task.CompletedTask;
+        return idle ? EndAfterAsync(answering) : answering;
+    }
 
-        if (idle)
-        {
-            End(IdleForTooLong);
-        }
-
-        return Task.CompletedTask;
+    private async Task EndAfterAsync(Task last)
+    {
+        await last;
+        End(IdleForTooLong);
     }
 
     private async Task AnswerUnheardAsync(List<JsonRpcId> unheard)

@@ -79,6 +79,21 @@ public sealed class SessionLifeTests
     }
 
     [Fact]
+    public async Task A_server_that_keeps_asking_keeps_no_session()
+    {
+        await using var server = await TestServer.StartAsync(_upstream, new() { SessionIdleTimeout = TimeSpan.FromMinutes(1) }, _time);
+        var (_, peer) = await OpenAsync(server);
+        for (var i = 0; i < 40 && !peer.IsDisposed; i++)
+        {
+            // One in each tick: there is always one that nobody could hear for too long.
+            await peer.SayAsync($"{{\"jsonrpc\":\"2.0\",\"id\":\"q{i}\",\"method\":\"ping\"}}");
+            _time.Advance(TimeSpan.FromSeconds(4));
+        }
+
+        await UntilAsync(() => peer.IsDisposed && server.SessionCount == 0);
+    }
+
+    [Fact]
     public async Task A_request_whose_client_has_gone_keeps_no_session()
     {
         await using var server = await TestServer.StartAsync(_upstream, new() { SessionIdleTimeout = TimeSpan.FromMinutes(1) }, _time);

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using System.Threading.Channels;
 using McpProxy.JsonRpc;
+using McpProxy.Telemetry;
 using McpProxy.Tests.Http;
 using McpProxy.Transports;
 using McpProxy.Transports.Http;
@@ -71,6 +72,21 @@ public sealed class ShortWayTests : IAsyncDisposable
         }
 
         _stop.Dispose();
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_trace_is_said_of_its_own_message_alone(bool isOnLoop)
+    {
+        var connection = await StartAsync(isOnLoop, (peer, request) => peer.SayAsync(Ok(Answer(IdOf(request)), Json)));
+
+        (await AskTracedAsync(connection, 2)).ShouldBe(Answer(2));
+        (await AskAsync(connection, 3)).ShouldBe(Answer(3));
+        (await AskTracedAsync(connection, 4)).ShouldBe(Answer(4));
+        (await AskAsync(connection, 5)).ShouldBe(Answer(5));
+
+        _requests.Where(request => request.Contains("\r\ntraceparent: ", StringComparison.OrdinalIgnoreCase)).Select(IdOf).ShouldBe([2, 4]);
     }
 
     [Theory]
@@ -324,6 +340,12 @@ public sealed class ShortWayTests : IAsyncDisposable
         await SendAsync(connection, "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"initialize\",\"params\":{\"protocolVersion\":\"2025-06-18\"}}");
         (await _client.NextAsync()).ShouldContain("protocolVersion");
         return connection;
+    }
+
+    private async Task<string> AskTracedAsync(IConnection connection, int id)
+    {
+        TraceContext.Receive("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01", null);
+        return await AskAsync(connection, id);
     }
 
     private async Task<string> AskAsync(IConnection connection, int id)

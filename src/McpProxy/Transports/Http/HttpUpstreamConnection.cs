@@ -87,7 +87,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
                 return false;
             }
 
-            exchange.Begin(_unusedSources.TryPop(out var unused) ? unused : new());
+            exchange.MakeCancellable(_unusedSources.TryPop(out var unused) ? unused : new());
             _running.Add(exchange);
             earlier = _lastBarrier;
             if (cancelled.IsNone && message.Kind == JsonRpcMessageKind.Request)
@@ -165,7 +165,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         {
             if (_exchanges.Remove(exchange.Message.Id, out var known) && known != exchange)
             {
-                // Another with the same id, whose text must be its own.
+                // That was another with the same id.
                 _exchanges.Add(known.Message.Id, known);
             }
 
@@ -194,7 +194,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
     }
 
-    /// <summary>Exchanges the usual message, on a way that is known: it is ended where its answer comes, and nobody waits for it.</summary>
+    /// <summary>Exchanges the usual message, no notification, on a way that is known: it is ended where its answer comes, and nobody waits for it.</summary>
     /// <returns>False when nothing was sent: it is one for <see cref="ExchangeAsync"/>.</returns>
     [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever goes on with it")]
     private bool TryExchange(Exchange exchange)
@@ -608,8 +608,8 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [LoggerMessage(Level = LogLevel.Error, Message = "Defect while passing on {Message}")]
     private partial void LogDefect(Exception exception, JsonRpcMessage message);
 
-    /// <summary>An exchange that went the short way.</summary>
-    /// <param name="Half">Who has posted its message.</param>
+    /// <summary>An exchange that went the short way, or failed on it.</summary>
+    /// <param name="Half">Who has posted its message; null where it has failed.</param>
     /// <param name="Posted">Its answer, which has come or is to come.</param>
     /// <param name="Taking">The handing on of the answer, where it was begun.</param>
     private sealed record Begun(StreamableHttpClient Half, StreamableHttpClient.ShortPost Posted, ValueTask? Taking)
@@ -623,9 +623,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     /// <summary>A message under way, and its cancellation.</summary>
     private sealed class Exchange : Linked<Exchange>, IDisposable
     {
-        private CancellationTokenSource? _source;
         private readonly byte[] _buffer;
         private readonly bool _isPooled;
+        private CancellationTokenSource? _source;
         private int _isDecided;
         private HttpUpstreamConnection? _connection;
         private StreamableHttpClient? _half;
@@ -650,7 +650,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         public CancellationToken Token => _source!.Token;
 
         /// <summary>Gives it what it can be cancelled with.</summary>
-        public void Begin(CancellationTokenSource source) => _source = source;
+        public void MakeCancellable(CancellationTokenSource source) => _source = source;
 
         /// <summary>Takes that back at the end, where it is as good as new: where nobody has cancelled it, nor is about to.</summary>
         public CancellationTokenSource? TakeUnusedSource()

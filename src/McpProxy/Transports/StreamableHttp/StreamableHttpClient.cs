@@ -186,6 +186,12 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
         if (!session.IsPrepared)
         {
+            // A trace is the message's own, and would be said of all that follow.
+            if (TraceContext.Outgoing is not null)
+            {
+                return null;
+            }
+
             Prepare(message, session);
         }
 
