@@ -124,10 +124,14 @@ internal sealed partial class OAuthAuthorization : IUpstreamAuthorization, IAsyn
 
     public ValueTask<IRequestCredential?> CredentialAsync(RequestOccasion occasion, CancellationToken cancellationToken)
     {
-        var current = MayCarryCredentials ? _keeper.Current : null;
-        if (current is null)
+        if (!MayCarryCredentials)
         {
-            return !MayCarryCredentials || AsksUser || _context.Options.TokenEndpoint is null ? default : new(RenewedAsync(null, occasion, cancellationToken));
+            return default;
+        }
+
+        if (_keeper.Current is not { } current)
+        {
+            return AsksUser || _context.Options.TokenEndpoint is null ? default : new(RenewedAsync(null, occasion, cancellationToken));
         }
 
         // Without a way to renew, the server decides whether they are over: clocks differ.

@@ -10,7 +10,4 @@ internal abstract class Linked<T>
 
     /// <inheritdoc cref="Next"/>
     public T? Previous { get; set; }
-
-    /// <summary>Whether it is in a list, which says so.</summary>
-    public bool IsLinked { get; set; }
 }

@@ -11,7 +11,6 @@ internal sealed class LinkedMembers<T>
 
     public void Add(T member)
     {
-        member.IsLinked = true;
         member.Next = _first;
         if (_first is not null)
         {
@@ -24,7 +23,7 @@ internal sealed class LinkedMembers<T>
     /// <returns>False when it was not in the list.</returns>
     public bool Remove(T member)
     {
-        if (!member.IsLinked)
+        if (member.Previous is null && _first != member)
         {
             return false;
         }
@@ -43,7 +42,6 @@ internal sealed class LinkedMembers<T>
             _first = member.Next;
         }
 
-        member.IsLinked = false;
         (member.Next, member.Previous) = (null, null);
         return true;
     }

@@ -156,10 +156,7 @@ public sealed class StoreTests(ITestOutputHelper output) : OAuthTest(output)
     {
         Browser.SignInAtOnce();
         var redirect = LocalRedirect(UnusedPort());
-        var client = Authorization.Add(new("imported") { RedirectUris = [redirect] });
-        var (access, refresh) = Authorization.IssueTo(client.Id, Url);
-        WriteRemote("mcp-remote-v1", client, new() { ["access_token"] = access, ["token_type"] = "Bearer", ["refresh_token"] = refresh, ["expires_in"] = 3600 });
-        Authorization.RevokeAll();
+        WriteEndedRemote(redirect);
 
         await SignInBeforehandAsync();
 
@@ -172,10 +169,7 @@ public sealed class StoreTests(ITestOutputHelper output) : OAuthTest(output)
     public async Task Registration_with_a_port_that_browsers_block_is_replaced()
     {
         Browser.SignInAtOnce();
-        var client = Authorization.Add(new("imported") { RedirectUris = [LocalRedirect(6000)] });
-        var (access, refresh) = Authorization.IssueTo(client.Id, Url);
-        WriteRemote("mcp-remote-v1", client, new() { ["access_token"] = access, ["token_type"] = "Bearer", ["refresh_token"] = refresh, ["expires_in"] = 3600 });
-        Authorization.RevokeAll();
+        WriteEndedRemote(LocalRedirect(6000));
 
         await SignInBeforehandAsync();
 
@@ -208,6 +202,15 @@ public sealed class StoreTests(ITestOutputHelper output) : OAuthTest(output)
         var who = await session.CallAsync("who");
         await session.EndAsync();
         return who;
+    }
+
+    /// <summary>A sign-in of mcp-remote's of which only the registration is still good.</summary>
+    private void WriteEndedRemote(string redirect)
+    {
+        var client = Authorization.Add(new("imported") { RedirectUris = [redirect] });
+        var (access, refresh) = Authorization.IssueTo(client.Id, Url);
+        WriteRemote("mcp-remote-v1", client, new() { ["access_token"] = access, ["token_type"] = "Bearer", ["refresh_token"] = refresh, ["expires_in"] = 3600 });
+        Authorization.RevokeAll();
     }
 
     private void WriteRemote(string folder, OAuthClient client, JsonObject? tokens)

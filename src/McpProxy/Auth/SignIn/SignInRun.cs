@@ -325,7 +325,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
     {
         var options = context.Options;
         var fitting = client?.RedirectUris.Select(RedirectAddress.TryParse).OfType<RedirectAddress>().Where(IsWanted).ToList() ?? [];
-        var registered = fitting.Find(IsForBrowsers);
+        var registered = fitting.Find(candidate => RedirectAddress.IsForBrowsers(candidate.Port));
         if (registered is null && fitting.Count > 0 && client is { IsRegistered: false })
         {
             throw new OAuthException(OAuthFailure.Unusable, $"no browser opens port {fitting[0].Port}, which the client's redirect URI {fitting[0].Uri} names: it has to be registered with another");
@@ -337,7 +337,7 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         // A sign-in to go on with ends where it said that it would.
         var before = earlier?.RedirectUri is { } uri && client is not null && IsYoung(earlier) && earlier.Issuer == server.Issuer && earlier.ClientId == client.Id
             && (client.RedirectUris.Count == 0 || client.RedirectUris.Contains(uri, StringComparer.Ordinal)) ? RedirectAddress.TryParse(uri) : null;
-        RedirectAddress[] candidates = before is not null && IsWanted(before) && IsForBrowsers(before) ? [before, usual] : [usual];
+        RedirectAddress[] candidates = before is not null && IsWanted(before) && RedirectAddress.IsForBrowsers(before.Port) ? [before, usual] : [usual];
         foreach (var candidate in candidates)
         {
             if (CallbackListener.TryStart(candidate, AnswerBrowserAsync, context.Logger) is { } listener)
@@ -361,8 +361,6 @@ internal sealed partial class SignInRun(OAuthContext context, TokenKeeper keeper
         LogOtherPort(usual.Port, address.Port);
         return CallbackListener.TryStart(address, AnswerBrowserAsync, context.Logger)
             ?? throw new OAuthException(OAuthFailure.Temporary, "no port could be had for the browser to come back to");
-
-        static bool IsForBrowsers(RedirectAddress candidate) => RedirectAddress.IsForBrowsers(candidate.Port);
 
         bool IsWanted(RedirectAddress candidate) =>
             (options.CallbackPort ?? candidate.Port) == candidate.Port && (options.CallbackHost ?? candidate.Host) == candidate.Host && (options.CallbackPath ?? candidate.Path) == candidate.Path;

@@ -103,8 +103,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
             : ExchangeAsync(exchange);
 
         // What follows a notification must not overtake it; what follows initialize needs the session that its answer names.
-        var isBarrier = cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8));
-        if (isBarrier && !work.IsCompleted)
+        if (!work.IsCompleted && cancelled.IsNone && (message.Kind == JsonRpcMessageKind.Notification || message.Is("initialize"u8)))
         {
             lock (_gate)
             {
@@ -199,17 +198,15 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever goes on with it")]
     private bool TryExchange(Exchange exchange)
     {
-        StreamableHttpClient half;
+        var half = exchange.IsModern ? null : _half as StreamableHttpClient;
         StreamableHttpClient.ShortPost posted;
         try
         {
             _replay.Observe(exchange.Message);
-            if (exchange.IsModern || _half is not StreamableHttpClient streamable || !streamable.TryPost(exchange.Message, out posted, exchange.Token))
+            if (half is null || !half.TryPost(exchange.Message, out posted, exchange.Token))
             {
                 return false;
             }
-
-            half = streamable;
         }
         catch (Exception e)
         {

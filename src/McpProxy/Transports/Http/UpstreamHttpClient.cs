@@ -3,7 +3,6 @@ using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
 using System.Security.Authentication;
 using McpProxy.Auth;
-using McpProxy.Telemetry;
 using McpProxy.Transports.Http.Plain;
 using McpProxy.Transports.Http.Tls;
 using McpProxy.Transports.Polling;
@@ -89,7 +88,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
         }
     }
 
-    /// <summary>Sends a message the short way, where nothing stands against it: no credentials, cookies or traces, and a connection that is free.</summary>
+    /// <summary>Sends a message the short way, where nothing stands against it: no credentials or cookies, and a connection that is free.</summary>
     /// <param name="request">The request.</param>
     /// <param name="body">The message.</param>
     /// <param name="headersTimeout">How long the response may take to begin.</param>
@@ -100,7 +99,7 @@ internal sealed class UpstreamHttpClient(HttpUpstreamOptions options, UpstreamIn
         PreparedRequest request, ReadOnlyMemory<byte> body, TimeSpan headersTimeout, RequestOccasion occasion, out ValueTask<PlainAnswer> answering, CancellationToken cancellationToken)
     {
         answering = default;
-        return _cookies.Count == 0 && TraceContext.Outgoing is null && IsWithoutCredential(occasion, cancellationToken)
+        return _cookies.Count == 0 && IsWithoutCredential(occasion, cancellationToken)
             && PlainHttpHandler.TryPost(request, body, headersTimeout, out answering, cancellationToken);
     }
 

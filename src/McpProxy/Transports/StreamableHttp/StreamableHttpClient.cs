@@ -46,7 +46,9 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
     {
         posted = default;
         var timeout = TimeoutFor(message);
-        if (TakeWhole() is not { } session || Prepared(message, session) is not { } prepared
+
+        // A trace is the message's own: it is in nothing that is prepared for all.
+        if (TraceContext.Outgoing is not null || TakeWhole() is not { } session || Prepared(message, session) is not { } prepared
             || !http.TryPost(prepared, message.Utf8, timeout, RequestOccasions.Of(message), out var answering, cancellationToken))
         {
             return false;
@@ -186,12 +188,6 @@ internal sealed partial class StreamableHttpClient(UpstreamHttpClient http, Tool
 
         if (!session.IsPrepared)
         {
-            // A trace is the message's own, and would be said of all that follow.
-            if (TraceContext.Outgoing is not null)
-            {
-                return null;
-            }
-
             Prepare(message, session);
         }
 
