@@ -332,6 +332,22 @@ public sealed class PlainHttpHandlerTests : IDisposable
         server.Connections.ShouldBe(connections);
     }
 
+    [Theory]
+    [InlineData(3, 1)]
+    [InlineData(4, 2)]
+    public async Task Its_time_begins_when_the_server_has_answered_and_not_when_that_was_read(int seconds, int connections)
+    {
+        await using var server = RawServer.Saying("HTTP/1.1 401 Unauthorized\r\nKeep-Alive: timeout=5\r\nContent-Length: 5\r\n\r\nhello");
+        using var request = new HttpRequestMessage(HttpMethod.Get, server.Url);
+        using (await _http.SendAsync(request, _timeout.Token))
+        {
+            _time.Advance(TimeSpan.FromSeconds(seconds));
+        }
+
+        (await TextAsync(server)).ShouldBe("hello");
+        server.Connections.ShouldBe(connections);
+    }
+
     [Fact]
     public async Task A_connection_grows_no_older_than_a_quarter_of_an_hour()
     {

@@ -140,6 +140,9 @@ internal sealed class RawServer : IAsyncDisposable
             }
         }
 
+        /// <summary>Closes the connection, whose end the other end has got when this returns.</summary>
+        public void Close() => socket.Close();
+
         /// <summary>Closes the connection so that the other end is told of an error.</summary>
         public void Reset()
         {

@@ -221,6 +221,52 @@ public sealed class ShortWayTests : IAsyncDisposable
         (await AskAsync(connection, 4)).ShouldBe(Answer(4));
     }
 
+    /// <summary>The end of an idle connection is there, and the loop, busy with the answer before, has not seen it.</summary>
+    [Theory]
+    [InlineData(0, false)]
+    [InlineData(0, true)]
+    [InlineData(1, false)]
+    public async Task A_request_that_crosses_the_end_of_an_idle_connection_is_not_lost(int idleMilliseconds, bool goesTheGeneralWay)
+    {
+        using var answered = new SemaphoreSlim(0);
+        using var closed = new ManualResetEventSlim();
+        var connection = await StartAsync(isOnLoop: true, async (peer, request) =>
+        {
+            await peer.SayAsync(Ok(Answer(IdOf(request)), Json));
+            if (IdOf(request) == 2)
+            {
+                await answered.WaitAsync(_stop.Token);
+                peer.Close();
+                closed.Set();
+            }
+        });
+        Task? sending = null;
+        _client.BeforeNext(() =>
+        {
+            answered.Release();
+            closed.Wait(_stop.Token);
+            _time.Advance(TimeSpan.FromMilliseconds(idleMilliseconds));
+            if (goesTheGeneralWay)
+            {
+                BeTraced();
+            }
+
+            sending = SendAsync(connection, 3);
+        });
+        (await AskAsync(connection, 2)).ShouldBe(Answer(2));
+        await sending!;
+        if (idleMilliseconds == 0 && !goesTheGeneralWay)
+        {
+            // Nobody looked whether it was still open: it is tried again in a moment.
+            var next = TimeSpan.FromMilliseconds(100);
+            SpinWait.SpinUntil(() => _time.IsAwaitedIn(next), _patience).ShouldBeTrue();
+            _time.Advance(next);
+        }
+
+        (await _client.NextAsync()).ShouldBe(Answer(3));
+        _requests.Count(request => IdOf(request) == 3).ShouldBe(1);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]
@@ -344,9 +390,11 @@ public sealed class ShortWayTests : IAsyncDisposable
 
     private async Task<string> AskTracedAsync(IConnection connection, int id)
     {
-        TraceContext.Receive("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01", null);
+        BeTraced();
         return await AskAsync(connection, id);
     }
+
+    private static void BeTraced() => TraceContext.Receive("00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01", null);
 
     private async Task<string> AskAsync(IConnection connection, int id)
     {
@@ -368,6 +416,7 @@ public sealed class ShortWayTests : IAsyncDisposable
         private readonly Channel<string> _messages = Channel.CreateUnbounded<string>();
         private readonly TaskCompletionSource _held = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private TaskCompletionSource? _gate;
+        private Action? _beforeNext;
 
         public int Count => _messages.Reader.Count;
 
@@ -379,8 +428,12 @@ public sealed class ShortWayTests : IAsyncDisposable
         /// <summary>Completes when it waits.</summary>
         public Task HeldAsync() => _held.Task;
 
+        /// <summary>Has something done by whoever brings the next message, before it is here.</summary>
+        public void BeforeNext(Action work) => _beforeNext = work;
+
         public async ValueTask ReceiveAsync(JsonRpcMessage message, JsonRpcId related, CancellationToken cancellationToken)
         {
+            Interlocked.Exchange(ref _beforeNext, null)?.Invoke();
             if (Interlocked.Exchange(ref _gate, null) is { } gate)
             {
                 _held.SetResult();

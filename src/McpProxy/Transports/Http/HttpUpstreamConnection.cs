@@ -319,7 +319,9 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
         catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, exchange.Token))
         {
-            throw http.Explained(e, begun.Posted.Timeout);
+#pragma warning disable CA2012 // Awaited once, where it may be followed by another attempt.
+            return await PostDecidedAsync(_half!, exchange.Message, exchange.Token, ValueTask.FromException<HttpRefusal?>(http.Explained(e, begun.Posted.Timeout)));
+#pragma warning restore CA2012
         }
 
         using (answer)

@@ -98,6 +98,12 @@ internal sealed class DescriptorStream : Stream
     /// <exception cref="ObjectDisposedException">The stream was closed.</exception>
     public int TryRead(Memory<byte> buffer) => _reading.TryStart(buffer);
 
+    /// <summary>Whether a read would not wait, as the system sees it now: the loop may not have seen it yet.</summary>
+    public bool HasInput => _reading.HasInput;
+
+    /// <summary>How many bytes of what was written to a socket the other end has not acknowledged; negative when that cannot be said.</summary>
+    public int Unacknowledged => _writing.Unacknowledged;
+
     /// <summary>Writes all of it.</summary>
     /// <exception cref="IOException">The connection broke; the socket's error is inside. Part of it may have been written.</exception>
     /// <exception cref="ObjectDisposedException">The stream was closed, before or meanwhile.</exception>

@@ -135,6 +135,14 @@ internal static unsafe partial class Libc
         return Poll(&entry, 1, 0) != 0;
     }
 
+    /// <summary>How many bytes written to a TCP socket the other end has not acknowledged; negative when the system does not say.</summary>
+    public static int Unacknowledged(int socket)
+    {
+        const int OutgoingQueue = 0x5411;
+        var count = 0;
+        return DeviceControl(socket, OutgoingQueue, &count) == 0 ? count : -1;
+    }
+
     /// <summary>Makes reads and writes of a pipe return instead of waiting. It holds for all who share what the descriptor stands for.</summary>
     /// <exception cref="IOException">It is no open descriptor.</exception>
     public static void SetNonBlocking(int descriptor)
@@ -178,6 +186,10 @@ internal static unsafe partial class Libc
     // Variadic: on the processors that this runs on under Linux it is called like any other.
     [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
     private static partial int Control(int descriptor, int command, int argument);
+
+    // Variadic, too.
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int DeviceControl(int descriptor, nuint request, int* argument);
 
     [LibraryImport("libc", EntryPoint = "poll")]
     private static partial int Poll(PollEntry* entries, nuint count, int timeout);

@@ -29,6 +29,9 @@ internal sealed unsafe class ReadingHalf(DescriptorStream stream) : Half(stream)
     public ValueTask WaitAsync(CancellationToken cancellationToken) =>
         StartAsync(s_prepare, Memory<byte>.Empty, cancellationToken);
 
+    /// <inheritdoc cref="DescriptorStream.HasInput"/>
+    public bool HasInput => Ask(static descriptor => Libc.IsReady(descriptor, Libc.PollIn) ? 1 : 0) != 0;
+
     /// <inheritdoc cref="DescriptorStream.TryRead"/>
     public int TryStart(Memory<byte> buffer) => TryStart(s_prepare, buffer);
 

@@ -21,6 +21,9 @@ internal sealed unsafe class WritingHalf(DescriptorStream stream) : Half(stream)
         bytes,
         cancellationToken);
 
+    /// <inheritdoc cref="DescriptorStream.Unacknowledged"/>
+    public int Unacknowledged => Ask(Libc.Unacknowledged);
+
     /// <inheritdoc/>
     protected override int Try(out bool isDrained, out int error)
     {

@@ -1,7 +1,9 @@
 using System.Buffers;
 using System.Diagnostics.CodeAnalysis;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Threading.Tasks.Sources;
+using McpProxy.Transports.Polling;
 
 namespace McpProxy.Transports.Http.Plain;
 
@@ -19,8 +21,12 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <summary>The longest head that is compared with the next.</summary>
     private const int MaxUsualHead = 512;
 
+    /// <summary>After so long a connection is asked whether it is still open, which costs a call of the system.</summary>
+    private static readonly TimeSpan s_mayHaveEnded = TimeSpan.FromMilliseconds(1);
+
     private readonly Stream _stream;
     private readonly PlainPool _pool;
+    private readonly TimeProvider _time;
     private readonly ResponseClock _clock;
     private readonly Action _onFirst;
     private ManualResetValueTaskSourceCore<PlainAnswer> _answer;
@@ -30,7 +36,9 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     private int _end;
     private ValueTask<int> _first;
     private Task _sending = Task.CompletedTask;
+    private int _requestLength;
     private bool _isReceiving;
+    private bool _isReused;
     private bool _isReusable;
     private bool _isOver;
     private int _disposed;
@@ -46,6 +54,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     {
         _stream = stream;
         _pool = pool;
+        _time = time;
 
         // The buffer is left to the exchange, which may be reading it in this moment.
         _clock = new(time, stream.Dispose);
@@ -56,8 +65,8 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <summary>When it was made.</summary>
     public long Made { get; }
 
-    /// <summary>Since when it has been idle.</summary>
-    public long IdleSince { get; set; }
+    /// <summary>When the server said something last: from then on it counts how long the connection is idle, whoever still reads here.</summary>
+    public long QuietSince { get; private set; }
 
     /// <summary>How long the server keeps it while it is idle, where it says so.</summary>
     public TimeSpan? IdleLimit { get; private set; }
@@ -72,7 +81,13 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <returns>Whether nothing has come, as it must be.</returns>
     public bool TryBegin(CancellationToken cancellationToken)
     {
+        _isReused = HasReceived;
         HasReceived = false;
+        if (_isReused && _time.GetElapsedTime(QuietSince) >= s_mayHaveEnded && HasEnded())
+        {
+            return false;
+        }
+
         _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
         _isReceiving = true;
 #pragma warning disable CA2012 // Awaited once, by the exchange that this begins.
@@ -148,10 +163,13 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <summary>Receives into a buffer of the caller's. Nothing is <see cref="Buffered"/> then.</summary>
     /// <returns>Zero at the end of the stream.</returns>
     /// <exception cref="IOException">The connection broke.</exception>
-    public ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
+    [AsyncMethodBuilder(typeof(PoolingAsyncValueTaskMethodBuilder<>))]
+    public async ValueTask<int> ReceiveAsync(Memory<byte> destination, CancellationToken cancellationToken)
     {
         GiveBuffer();
-        return _stream.ReadAsync(destination, cancellationToken);
+        var count = await _stream.ReadAsync(destination, cancellationToken);
+        QuietSince = _time.GetTimestamp();
+        return count;
     }
 
     /// <summary>Receives more to be <see cref="Buffered"/>. As long as nothing comes there is no buffer.</summary>
@@ -325,10 +343,15 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <returns>What its caller hears.</returns>
     private async ValueTask<Exception> FailedAsync(Exception exception)
     {
+        // A server that ended an idle connection before it got the request has done nothing with it, nor has one that got a part.
+        var isUnread = exception is HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded }
+            && OperatingSystem.IsLinux() && _stream is DescriptorStream stream && stream.Unacknowledged == _requestLength;
         await AbortAsync();
         var isInTime = _clock.Stop();
         return exception is OperationCanceledException ? exception
             : !isInTime ? new TimeoutException()
+            : _isReused && !HasReceived && (isUnread || !_sending.IsCompletedSuccessfully)
+                ? new HttpRequestException(HttpRequestError.ConnectionError, "the server closed the connection before it had the request")
             : exception is IOException or ObjectDisposedException
                 ? new HttpRequestException((exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", exception)
             : exception;
@@ -401,6 +424,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
 
     private Task SendAsync(RequestHead head, ReadOnlyMemory<byte> rest, CancellationToken cancellationToken)
     {
+        _requestLength = head.Bytes.Length + rest.Length;
         var sending = rest.IsEmpty ? SendAsync(head, cancellationToken) : SendBothAsync(head, rest, cancellationToken);
         return sending.IsCompletedSuccessfully ? Task.CompletedTask : sending.AsTask();
     }
@@ -476,6 +500,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
         }
 
         HasReceived = true;
+        QuietSince = _time.GetTimestamp();
         _end += count;
     }
 
@@ -506,6 +531,10 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
 
         _start = _end = 0;
     }
+
+    /// <summary>Whether the server has closed the idle connection, or has said something that nobody asked for. Whoever waits for its events may not know yet.</summary>
+    private bool HasEnded() =>
+        OperatingSystem.IsLinux() && _stream is DescriptorStream stream ? stream.HasInput : _stream is NetworkStream { Socket: var socket } && socket.Poll(TimeSpan.Zero, SelectMode.SelectRead);
 
     private async ValueTask AbortAsync()
     {

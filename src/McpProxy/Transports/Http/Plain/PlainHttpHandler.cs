@@ -61,10 +61,11 @@ internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider tim
             {
                 return (await connection.ExchangeAsync(request, target, body, cancellationToken)).Response!;
             }
-            catch (HttpRequestException) when (isReused && request.Content is null && !connection.HasReceived && !cancellationToken.IsCancellationRequested)
+            catch (HttpRequestException e) when (isReused && !connection.HasReceived && !cancellationToken.IsCancellationRequested
+                && (request.Content is null || e.HttpRequestError == HttpRequestError.ConnectionError))
             {
                 // The server has closed an idle connection while the request was on its way. What has a body may do something, and is
-                // not done twice on a guess (RFC 9110, section 9.2.2).
+                // not done twice on a guess (RFC 9110, section 9.2.2): only where the server is known not to have had it.
                 mayReuse = false;
             }
         }

@@ -53,7 +53,6 @@ internal sealed class PlainPool : IDisposable
     /// <summary>Takes a connection back after an exchange.</summary>
     public void Return(PlainConnection connection)
     {
-        connection.IdleSince = _time.GetTimestamp();
         lock (_gate)
         {
             if (!_disposed && _idle.Count < MaxIdle && connection.IdleLimit != TimeSpan.Zero)
@@ -90,7 +89,7 @@ internal sealed class PlainPool : IDisposable
     }
 
     private bool IsExpired(PlainConnection connection, long now) =>
-        _time.GetElapsedTime(connection.IdleSince, now) >= (connection.IdleLimit is { } limit && limit < IdleTimeout ? limit : IdleTimeout)
+        _time.GetElapsedTime(connection.QuietSince, now) >= (connection.IdleLimit is { } limit && limit < IdleTimeout ? limit : IdleTimeout)
         || _time.GetElapsedTime(connection.Made, now) >= Lifetime;
 
     private void CloseExpired()
