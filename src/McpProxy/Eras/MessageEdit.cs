@@ -6,19 +6,19 @@ namespace McpProxy.Eras;
 internal static class MessageEdit
 {
     /// <summary>A request or notification with other parameters, and another id where one is given.</summary>
-    public static JsonRpcMessage WithParams(in JsonRpcMessage message, ReadOnlyMemory<byte> parameters, JsonRpcId id = default)
+    public static JsonRpcMessage WithParams(in JsonRpcMessage message, ObjectEdit parameters, JsonRpcId id = default)
     {
         if (!message.Params.IsEmpty)
         {
-            return With(message, message.ParamsRange, parameters, id);
+            return With(message, message.ParamsRange, [], parameters, id);
         }
 
         var end = message.Utf8.Length - 1;
-        return With(message, end..end, (byte[])[.. ",\"params\":"u8, .. parameters.Span], id);
+        return With(message, end..end, ",\"params\":"u8, parameters, id);
     }
 
     /// <summary>A response with another result, and another id where one is given.</summary>
-    public static JsonRpcMessage WithResult(in JsonRpcMessage message, ReadOnlyMemory<byte> result, JsonRpcId id = default) => With(message, message.ResultRange, result, id);
+    public static JsonRpcMessage WithResult(in JsonRpcMessage message, ObjectEdit result, JsonRpcId id = default) => With(message, message.ResultRange, [], result, id);
 
     /// <summary>A response that carries a result.</summary>
     public static JsonRpcMessage Result(JsonRpcId id, ReadOnlySpan<byte> result) =>
@@ -39,8 +39,33 @@ internal static class MessageEdit
         ? (byte[])[.. "{\"jsonrpc\":\"2.0\",\"method\":"u8, .. method, (byte)'}']
         : (byte[])[.. "{\"jsonrpc\":\"2.0\",\"method\":"u8, .. method, .. ",\"params\":"u8, .. parameters, (byte)'}']);
 
-    private static JsonRpcMessage With(in JsonRpcMessage message, Range range, ReadOnlyMemory<byte> text, JsonRpcId id) => JsonSplice.Reparse(
-        id.IsNone ? JsonSplice.Apply(message.Utf8, (range, text))
-        : message.IdRange.Start.Value < range.Start.Value ? JsonSplice.Apply(message.Utf8, (message.IdRange, id.Utf8Text), (range, text))
-        : JsonSplice.Apply(message.Utf8, (range, text), (message.IdRange, id.Utf8Text)));
+    /// <summary>A message with something else in one place, and another id where one is given: all of it is written once.</summary>
+    private static JsonRpcMessage With(in JsonRpcMessage message, Range place, ReadOnlySpan<byte> name, ObjectEdit value, JsonRpcId id)
+    {
+        var source = message.Utf8.Span;
+        var idPlace = id.IsNone ? 0..0 : message.IdRange;
+        var idText = id.IsNone ? default : id.Utf8Text.Span;
+        var target = new byte[source.Length - source[place].Length - source[idPlace].Length + name.Length + value.Length + idText.Length];
+        if (idPlace.Start.Value <= place.Start.Value)
+        {
+            var rest = Append(target, source[..idPlace.Start], idText, source[idPlace.End..place.Start], name);
+            Append(value.Write(rest), source[place.End..]);
+        }
+        else
+        {
+            var rest = value.Write(Append(target, source[..place.Start], name));
+            Append(rest, source[place.End..idPlace.Start], idText, source[idPlace.End..]);
+        }
+
+        return JsonSplice.Reparse(target);
+    }
+
+    private static Span<byte> Append(Span<byte> target, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, ReadOnlySpan<byte> third = default, ReadOnlySpan<byte> fourth = default)
+    {
+        first.CopyTo(target);
+        second.CopyTo(target = target[first.Length..]);
+        third.CopyTo(target = target[second.Length..]);
+        fourth.CopyTo(target = target[third.Length..]);
+        return target[fourth.Length..];
+    }
 }

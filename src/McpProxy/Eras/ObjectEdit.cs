@@ -1,5 +1,5 @@
-using System.Buffers;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using McpProxy.JsonRpc;
 
@@ -13,54 +13,58 @@ internal sealed class ObjectEdit
 {
     private readonly ReadOnlyMemory<byte> _source;
     private readonly List<Member> _members = [];
-    private bool _isChanged;
 
     /// <param name="json">The text of an object; anything else, or nothing, counts as an object without members.</param>
+    /// <exception cref="JsonException">It begins like an object, and is none.</exception>
     public ObjectEdit(ReadOnlyMemory<byte> json)
     {
         _source = json;
         if (json.Span is not [(byte)'{', ..])
         {
-            _isChanged = true;
+            IsChanged = true;
             return;
         }
 
-        var reader = new Utf8JsonReader(json.Span, new JsonReaderOptions { MaxDepth = JsonRpcMessage.MaxDepth });
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        var reader = new ObjectReader(json.Span);
+        while (reader.TryRead())
         {
-            var start = (int)reader.TokenStartIndex;
-            var name = NameOf(ref reader);
-            reader.Read();
-            var value = (int)reader.TokenStartIndex;
-            reader.Skip();
-            var end = (int)reader.BytesConsumed;
-            _members.Add(new(name, json[start..end], json[value..end]));
+            _members.Add(new(json[reader.Name], json[reader.Value], json[reader.Name.Start..reader.Value.End]));
         }
     }
 
     /// <summary>Whether the object has members.</summary>
     public bool IsEmpty => _members.Count == 0;
 
+    /// <summary>Whether the text is another than it was given.</summary>
+    public bool IsChanged { get; private set; }
+
+    /// <summary>How long the text is.</summary>
+    public int Length => IsChanged ? 2 + _members.Sum(static member => member.Length) + Math.Max(0, _members.Count - 1) : _source.Length;
+
     /// <summary>The names of the members, in order, unescaped; and the text of each value.</summary>
-    public IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> Members => _members.Select(member => (member.Name, member.Value));
+    public IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> Members => _members.Select(member => (member.Text, member.Value));
 
     /// <summary>The text of a member's value; empty when there is none. The last of equal names counts.</summary>
-    public ReadOnlyMemory<byte> Find(string name) => _members.FindLast(member => member.Name == name).Value;
+    public ReadOnlyMemory<byte> Find(string name) => LastOf(name) is var at and >= 0 ? _members[at].Value : default;
 
     /// <summary>Takes out every member of this name.</summary>
     public ObjectEdit Remove(string name)
     {
-        _isChanged |= _members.RemoveAll(member => member.Name == name) > 0;
+        for (var at = LastOf(name); at >= 0; at = LastOf(name))
+        {
+            _members.RemoveAt(at);
+            IsChanged = true;
+        }
+
         return this;
     }
 
     /// <summary>Gives a member a value, in its place when it exists, else at the end.</summary>
     public ObjectEdit Set(string name, ReadOnlyMemory<byte> value)
     {
-        var at = _members.FindLastIndex(member => member.Name == name);
-        var member = new Member(name, (byte[])[.. Quoted(name), (byte)':', .. value.Span], value);
-        _isChanged = true;
+        var at = LastOf(name);
+        var member = new Member(Quoted(name), value, default);
+        IsChanged = true;
         if (at < 0)
         {
             _members.Add(member);
@@ -76,42 +80,84 @@ internal sealed class ObjectEdit
     /// <summary>The object's text.</summary>
     public ReadOnlyMemory<byte> ToUtf8()
     {
-        if (!_isChanged)
+        if (!IsChanged)
         {
             return _source;
         }
 
-        var target = new ArrayBufferWriter<byte>(Math.Max(16, _source.Length + 256));
-        target.Write("{"u8);
-        for (var i = 0; i < _members.Count; i++)
-        {
-            if (i > 0)
-            {
-                target.Write(","u8);
-            }
+        var target = new byte[Length];
+        Write(target);
+        return target;
+    }
 
-            target.Write(_members[i].Whole.Span);
+    /// <summary>Writes the object's text.</summary>
+    /// <param name="target">Room for at least <see cref="Length"/> bytes.</param>
+    /// <returns>The room behind it.</returns>
+    public Span<byte> Write(Span<byte> target)
+    {
+        if (!IsChanged)
+        {
+            return Append(target, _source.Span);
         }
 
-        target.Write("}"u8);
-        return target.WrittenMemory;
+        var separator = "{"u8;
+        foreach (var member in _members)
+        {
+            target = Append(target, separator);
+            separator = ","u8;
+            target = member.Whole.IsEmpty
+                ? Append(Append(Append(target, member.Name.Span), ":"u8), member.Value.Span)
+                : Append(target, member.Whole.Span);
+        }
+
+        return Append(target, IsEmpty ? "{}"u8 : "}"u8);
     }
 
     /// <summary>A string's JSON text.</summary>
-    public static byte[] Quoted(string text) => [(byte)'"', .. JsonEncodedText.Encode(text, System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes, (byte)'"'];
-
-    private static string NameOf(ref Utf8JsonReader reader)
+    public static byte[] Quoted(string text)
     {
-        try
+        if (text.AsSpan().ContainsAnyExceptInRange(' ', '~') || text.AsSpan().ContainsAny('"', '\\'))
         {
-            return reader.GetString()!;
+            return [(byte)'"', .. JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).EncodedUtf8Bytes, (byte)'"'];
         }
-        catch (InvalidOperationException)
-        {
-            // A lone surrogate: the text itself tells the member from others.
-            return Encoding.UTF8.GetString(reader.ValueSpan);
-        }
+
+        var quoted = new byte[text.Length + 2];
+        quoted[0] = quoted[^1] = (byte)'"';
+        Encoding.ASCII.GetBytes(text, quoted.AsSpan(1));
+        return quoted;
     }
 
-    private readonly record struct Member(string Name, ReadOnlyMemory<byte> Whole, ReadOnlyMemory<byte> Value);
+    private static Span<byte> Append(Span<byte> target, ReadOnlySpan<byte> bytes)
+    {
+        bytes.CopyTo(target);
+        return target[bytes.Length..];
+    }
+
+    private int LastOf(string name)
+    {
+        var at = _members.Count - 1;
+        while (at >= 0 && !_members[at].Is(name))
+        {
+            at--;
+        }
+
+        return at;
+    }
+
+    /// <param name="Name">The name's text, with its quotes.</param>
+    /// <param name="Value">The value's text.</param>
+    /// <param name="Whole">Both, and what stands between them, as they came; empty for one that was set.</param>
+    private readonly record struct Member(ReadOnlyMemory<byte> Name, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte> Whole)
+    {
+        public int Length => Whole.IsEmpty ? Name.Length + 1 + Value.Length : Whole.Length;
+
+        // A lone surrogate is no text: what stands there tells the member from others.
+        public string Text => JsonMembers.AsString(Name) ?? Encoding.UTF8.GetString(Name.Span[1..^1]);
+
+        public bool Is(string name)
+        {
+            var inner = Name.Span[1..^1];
+            return Ascii.IsValid(inner) && !inner.Contains((byte)'\\') ? Ascii.Equals(inner, name) : Text == name;
+        }
+    }
 }

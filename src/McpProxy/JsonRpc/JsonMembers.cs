@@ -21,17 +21,12 @@ internal static class JsonMembers
             return found;
         }
 
-        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = JsonRpcMessage.MaxDepth });
-        reader.Read();
-        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        var reader = new ObjectReader(json);
+        while (reader.TryRead())
         {
-            var match = NameIs(ref reader, name);
-            reader.Read();
-            var start = (int)reader.TokenStartIndex;
-            reader.Skip();
-            if (match)
+            if (reader.NameIs(name))
             {
-                found = start..(int)reader.BytesConsumed;
+                found = reader.Value;
             }
         }
 

@@ -38,6 +38,13 @@ public sealed class TranslationTests
     }
 
     [Theory]
+    [InlineData("""{"jsonrpc":"2.0","id":"old","method":"m","params":{"a": 1}}""", """{"jsonrpc":"2.0","id":5,"method":"m","params":{"a": 1}}""")]
+    [InlineData("""{"params":{"a":1,"requestState":"s"},"method":"m", "id": "older" ,"jsonrpc":"2.0"}""", """{"params":{"a":1},"method":"m", "id": 5 ,"jsonrpc":"2.0"}""")]
+    [InlineData("""{"id":1,"jsonrpc":"2.0","method":"m" }""", """{"id":5,"jsonrpc":"2.0","method":"m" ,"params":{}}""")]
+    public void A_request_gets_another_id_wherever_it_stands(string modern, string legacy) =>
+        Text(LegacyRequest.From(Message(modern), JsonRpcId.FromNumber(5))).ShouldBe(legacy);
+
+    [Theory]
     [InlineData("""{"resultType":"complete","tools":[ 1.0 ],"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}}""", """{"tools":[ 1.0 ]}""")]
     [InlineData("""{"tools":[],"resultType":"complete","_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{}}}""", """{"tools":[],"_meta":{"a":1}}""")]
     [InlineData("""{ "tools" : [] }""", """{ "tools" : [] }""")]

@@ -21,7 +21,7 @@ internal static class LegacyResult
 
         var result = new ObjectEdit(response.Result).Remove("resultType").Remove("ttlMs").Remove("cacheScope");
         WithoutMeta(result, MetaKey.ServerInfo);
-        return MessageEdit.WithResult(response, result.ToUtf8(), id);
+        return MessageEdit.WithResult(response, result, id);
     }
 
     /// <summary>A notification without the id of the subscription that it came on.</summary>
@@ -31,7 +31,7 @@ internal static class LegacyResult
         WithoutMeta(parameters, MetaKey.SubscriptionId);
         if (!parameters.IsEmpty)
         {
-            return MessageEdit.WithParams(notification, parameters.ToUtf8());
+            return MessageEdit.WithParams(notification, parameters);
         }
 
         // Notifications without parameters have none in the legacy era either.

@@ -29,7 +29,7 @@ internal sealed record ModernRequest(string Version, ReadOnlyMemory<byte> Client
     /// <param name="logLevel">JSON text of the level that the client has set; empty for none.</param>
     /// <param name="id">The id to send it by; none to keep the client's.</param>
     public JsonRpcMessage From(in JsonRpcMessage request, ReadOnlyMemory<byte> logLevel, JsonRpcId id = default) =>
-        MessageEdit.WithParams(request, Params(request.Params, logLevel).ToUtf8(), id);
+        MessageEdit.WithParams(request, Params(request.Params, logLevel), id);
 
     /// <summary>The same request once more, with the answers that the server has asked for (MCP 2026-07-28, "Multi Round-Trip Requests").</summary>
     /// <param name="request">The client's request.</param>
@@ -50,7 +50,7 @@ internal sealed record ModernRequest(string Version, ReadOnlyMemory<byte> Client
             parameters.Set("requestState", requestState);
         }
 
-        return MessageEdit.WithParams(request, parameters.ToUtf8(), id);
+        return MessageEdit.WithParams(request, parameters, id);
     }
 
     /// <summary>A request of the proxy's own.</summary>

@@ -26,7 +26,7 @@ internal static class LegacyRequest
         }
 
         _ = meta.IsEmpty ? parameters.Remove("_meta") : parameters.Set("_meta", meta.ToUtf8());
-        return MessageEdit.WithParams(request, parameters.ToUtf8(), id);
+        return MessageEdit.WithParams(request, parameters, id);
     }
 
     /// <summary>The <c>initialize</c> that opens a session for a client.</summary>

@@ -75,7 +75,7 @@ internal sealed class ListenRequest
             granted.Set("resourceSubscriptions", Encoding.UTF8.GetBytes($"[{string.Join(',', Uris.Select(uri => Encoding.UTF8.GetString(ObjectEdit.Quoted(uri))))}]"));
         }
 
-        var parameters = new ObjectEdit(Tagged(default)).Set("notifications", granted.ToUtf8());
+        var parameters = Tagged(default).Set("notifications", granted.ToUtf8());
         _request.Notify(MessageEdit.Notification("\"notifications/subscriptions/acknowledged\""u8, parameters.ToUtf8().Span));
     }
 
@@ -84,14 +84,14 @@ internal sealed class ListenRequest
 
     /// <summary>Ends the stream in order (MCP 2026-07-28, "Graceful Closure").</summary>
     public Task CloseAsync() => _request.AnswerAsync(MessageEdit.Result(
-        _request.Id, new ObjectEdit(Tagged(default)).Set("resultType", "\"complete\""u8.ToArray()).ToUtf8().Span));
+        _request.Id, Tagged(default).Set("resultType", "\"complete\""u8.ToArray()).ToUtf8().Span));
 
     private static bool IsTrue(ReadOnlyMemory<byte> holder, string name) => JsonMembers.Find(holder, Encoding.UTF8.GetBytes(name)).Span.SequenceEqual("true"u8);
 
     /// <summary>An object whose <c>_meta</c> names the subscription.</summary>
-    private ReadOnlyMemory<byte> Tagged(ReadOnlyMemory<byte> holder)
+    private ObjectEdit Tagged(ReadOnlyMemory<byte> holder)
     {
         var edit = new ObjectEdit(holder);
-        return edit.Set("_meta", new ObjectEdit(edit.Find("_meta")).Set(MetaKey.SubscriptionId, _request.Id.Utf8Text).ToUtf8()).ToUtf8();
+        return edit.Set("_meta", new ObjectEdit(edit.Find("_meta")).Set(MetaKey.SubscriptionId, _request.Id.Utf8Text).ToUtf8());
     }
 }

@@ -34,7 +34,7 @@ internal static class ModernResult
 
         var result = new ObjectEdit(response.Result);
         Complete(result, method, serverInfo);
-        return MessageEdit.WithResult(response, result.ToUtf8(), id);
+        return MessageEdit.WithResult(response, result, id);
     }
 
     /// <summary>The answer to <c>server/discover</c>, made of a server's answer to <c>initialize</c>.</summary>
