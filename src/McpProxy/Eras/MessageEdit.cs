@@ -1,3 +1,4 @@
+using McpProxy.Buffers;
 using McpProxy.JsonRpc;
 
 namespace McpProxy.Eras;
@@ -48,24 +49,15 @@ internal static class MessageEdit
         var target = new byte[source.Length - source[place].Length - source[idPlace].Length + name.Length + value.Length + idText.Length];
         if (idPlace.Start.Value <= place.Start.Value)
         {
-            var rest = Append(target, source[..idPlace.Start], idText, source[idPlace.End..place.Start], name);
-            Append(value.Write(rest), source[place.End..]);
+            var rest = target.AsSpan().Append(source[..idPlace.Start]).Append(idText).Append(source[idPlace.End..place.Start]).Append(name);
+            value.Write(rest).Append(source[place.End..]);
         }
         else
         {
-            var rest = value.Write(Append(target, source[..place.Start], name));
-            Append(rest, source[place.End..idPlace.Start], idText, source[idPlace.End..]);
+            var rest = target.AsSpan().Append(source[..place.Start]).Append(name);
+            value.Write(rest).Append(source[place.End..idPlace.Start]).Append(idText).Append(source[idPlace.End..]);
         }
 
         return JsonSplice.Reparse(target);
-    }
-
-    private static Span<byte> Append(Span<byte> target, ReadOnlySpan<byte> first, ReadOnlySpan<byte> second = default, ReadOnlySpan<byte> third = default, ReadOnlySpan<byte> fourth = default)
-    {
-        first.CopyTo(target);
-        second.CopyTo(target = target[first.Length..]);
-        third.CopyTo(target = target[second.Length..]);
-        fourth.CopyTo(target = target[third.Length..]);
-        return target[fourth.Length..];
     }
 }

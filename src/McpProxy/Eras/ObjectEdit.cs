@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using McpProxy.Buffers;
 using McpProxy.JsonRpc;
 
 namespace McpProxy.Eras;
@@ -13,6 +14,7 @@ internal sealed class ObjectEdit
 {
     private readonly ReadOnlyMemory<byte> _source;
     private readonly List<Member> _members = [];
+    private bool _isChanged;
 
     /// <param name="json">The text of an object; anything else, or nothing, counts as an object without members.</param>
     /// <exception cref="JsonException">It begins like an object, and is none.</exception>
@@ -21,25 +23,23 @@ internal sealed class ObjectEdit
         _source = json;
         if (json.Span is not [(byte)'{', ..])
         {
-            IsChanged = true;
+            _isChanged = true;
             return;
         }
 
         var reader = new ObjectReader(json.Span);
         while (reader.TryRead())
         {
-            _members.Add(new(json[reader.Name], json[reader.Value], json[reader.Name.Start..reader.Value.End]));
+            var name = json[reader.Name];
+            _members.Add(new(name, json[reader.Value], json[reader.Name.Start..reader.Value.End], IsPlain(name.Span) ? null : TextOf(name)));
         }
     }
 
     /// <summary>Whether the object has members.</summary>
     public bool IsEmpty => _members.Count == 0;
 
-    /// <summary>Whether the text is another than it was given.</summary>
-    public bool IsChanged { get; private set; }
-
     /// <summary>How long the text is.</summary>
-    public int Length => IsChanged ? 2 + _members.Sum(static member => member.Length) + Math.Max(0, _members.Count - 1) : _source.Length;
+    public int Length => _isChanged ? 2 + _members.Sum(static member => member.Length) + Math.Max(0, _members.Count - 1) : _source.Length;
 
     /// <summary>The names of the members, in order, unescaped; and the text of each value.</summary>
     public IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> Members => _members.Select(member => (member.Text, member.Value));
@@ -50,21 +50,25 @@ internal sealed class ObjectEdit
     /// <summary>Takes out every member of this name.</summary>
     public ObjectEdit Remove(string name)
     {
-        for (var at = LastOf(name); at >= 0; at = LastOf(name))
-        {
-            _members.RemoveAt(at);
-            IsChanged = true;
-        }
+        _isChanged |= _members.RemoveAll(member => member.Is(name)) > 0;
+        return this;
+    }
 
+    /// <summary>Takes out every member whose name begins so.</summary>
+    public ObjectEdit RemoveStarting(string prefix)
+    {
+        _isChanged |= _members.RemoveAll(member => member.Text.StartsWith(prefix, StringComparison.Ordinal)) > 0;
         return this;
     }
 
     /// <summary>Gives a member a value, in its place when it exists, else at the end.</summary>
+    /// <param name="name">Its name.</param>
+    /// <param name="value">JSON text, which is not copied before <see cref="Write"/>.</param>
     public ObjectEdit Set(string name, ReadOnlyMemory<byte> value)
     {
         var at = LastOf(name);
-        var member = new Member(Quoted(name), value, default);
-        IsChanged = true;
+        var member = new Member(Quoted(name), value, default, name);
+        _isChanged = true;
         if (at < 0)
         {
             _members.Add(member);
@@ -80,7 +84,7 @@ internal sealed class ObjectEdit
     /// <summary>The object's text.</summary>
     public ReadOnlyMemory<byte> ToUtf8()
     {
-        if (!IsChanged)
+        if (!_isChanged)
         {
             return _source;
         }
@@ -95,22 +99,22 @@ internal sealed class ObjectEdit
     /// <returns>The room behind it.</returns>
     public Span<byte> Write(Span<byte> target)
     {
-        if (!IsChanged)
+        if (!_isChanged)
         {
-            return Append(target, _source.Span);
+            return target.Append(_source.Span);
         }
 
         var separator = "{"u8;
         foreach (var member in _members)
         {
-            target = Append(target, separator);
+            target = target.Append(separator);
             separator = ","u8;
             target = member.Whole.IsEmpty
-                ? Append(Append(Append(target, member.Name.Span), ":"u8), member.Value.Span)
-                : Append(target, member.Whole.Span);
+                ? target.Append(member.Name.Span).Append(":"u8).Append(member.Value.Span)
+                : target.Append(member.Whole.Span);
         }
 
-        return Append(target, IsEmpty ? "{}"u8 : "}"u8);
+        return target.Append(IsEmpty ? "{}"u8 : "}"u8);
     }
 
     /// <summary>A string's JSON text.</summary>
@@ -127,11 +131,11 @@ internal sealed class ObjectEdit
         return quoted;
     }
 
-    private static Span<byte> Append(Span<byte> target, ReadOnlySpan<byte> bytes)
-    {
-        bytes.CopyTo(target);
-        return target[bytes.Length..];
-    }
+    /// <summary>Whether a name's text says what it stands for, letter by letter.</summary>
+    private static bool IsPlain(ReadOnlySpan<byte> quoted) => Ascii.IsValid(quoted) && !quoted.Contains((byte)'\\');
+
+    /// <summary>What a name's text stands for. A lone surrogate is no text: what stands there tells it from others.</summary>
+    private static string TextOf(ReadOnlyMemory<byte> quoted) => JsonMembers.AsString(quoted) ?? Encoding.UTF8.GetString(quoted.Span[1..^1]);
 
     private int LastOf(string name)
     {
@@ -147,17 +151,13 @@ internal sealed class ObjectEdit
     /// <param name="Name">The name's text, with its quotes.</param>
     /// <param name="Value">The value's text.</param>
     /// <param name="Whole">Both, and what stands between them, as they came; empty for one that was set.</param>
-    private readonly record struct Member(ReadOnlyMemory<byte> Name, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte> Whole)
+    /// <param name="Known">What the name stands for; null where its text says that plainly.</param>
+    private readonly record struct Member(ReadOnlyMemory<byte> Name, ReadOnlyMemory<byte> Value, ReadOnlyMemory<byte> Whole, string? Known)
     {
         public int Length => Whole.IsEmpty ? Name.Length + 1 + Value.Length : Whole.Length;
 
-        // A lone surrogate is no text: what stands there tells the member from others.
-        public string Text => JsonMembers.AsString(Name) ?? Encoding.UTF8.GetString(Name.Span[1..^1]);
+        public string Text => Known ?? TextOf(Name);
 
-        public bool Is(string name)
-        {
-            var inner = Name.Span[1..^1];
-            return Ascii.IsValid(inner) && !inner.Contains((byte)'\\') ? Ascii.Equals(inner, name) : Text == name;
-        }
+        public bool Is(string name) => Known is null ? Ascii.Equals(Name.Span[1..^1], name) : Known == name;
     }
 }

@@ -44,6 +44,18 @@ public sealed class TranslationTests
     public void A_request_gets_another_id_wherever_it_stands(string modern, string legacy) =>
         Text(LegacyRequest.From(Message(modern), JsonRpcId.FromNumber(5))).ShouldBe(legacy);
 
+    /// <summary>What takes as long as the square of this many does not end before the tests do.</summary>
+    [Fact]
+    public void Members_that_are_taken_out_may_be_many()
+    {
+        const int Many = 300_000;
+        var repeated = string.Concat(Enumerable.Repeat("\"requestState\":0,\"x\":0,", Many));
+        var said = string.Concat(Enumerable.Range(0, Many).Select(i => $"\"\\u0069o.modelcontextprotocol/{i}\":0,"));
+
+        var request = $"{{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"m\",\"params\":{{{repeated}\"_meta\":{{{said}\"a\":1}}}}}}";
+        Text(LegacyRequest.From(Message(request), JsonRpcId.FromNumber(5))).ShouldEndWith("""{"a":1}}}""");
+    }
+
     [Theory]
     [InlineData("""{"resultType":"complete","tools":[ 1.0 ],"ttlMs":0,"cacheScope":"private","_meta":{"io.modelcontextprotocol/serverInfo":{"name":"s"}}}""", """{"tools":[ 1.0 ]}""")]
     [InlineData("""{"tools":[],"resultType":"complete","_meta":{"a":1,"io.modelcontextprotocol/serverInfo":{}}}""", """{"tools":[],"_meta":{"a":1}}""")]

@@ -255,14 +255,6 @@ public sealed class ShortWayTests : IAsyncDisposable
         });
         (await AskAsync(connection, 2)).ShouldBe(Answer(2));
         await sending!;
-        if (idleMilliseconds == 0 && !goesTheGeneralWay)
-        {
-            // Nobody looked whether it was still open: it is tried again in a moment.
-            var next = TimeSpan.FromMilliseconds(100);
-            SpinWait.SpinUntil(() => _time.IsAwaitedIn(next), _patience).ShouldBeTrue();
-            _time.Advance(next);
-        }
-
         (await _client.NextAsync()).ShouldBe(Answer(3));
         _requests.Count(request => IdOf(request) == 3).ShouldBe(1);
     }

@@ -11,15 +11,7 @@ internal static class LegacyRequest
     public static JsonRpcMessage From(in JsonRpcMessage request, JsonRpcId id)
     {
         var parameters = new ObjectEdit(request.Params).Remove("inputResponses").Remove("requestState");
-        var meta = new ObjectEdit(parameters.Find("_meta"));
-        foreach (var (name, _) in meta.Members.ToList())
-        {
-            if (name.StartsWith(MetaKey.Prefix, StringComparison.Ordinal))
-            {
-                meta.Remove(name);
-            }
-        }
-
+        var meta = new ObjectEdit(parameters.Find("_meta")).RemoveStarting(MetaKey.Prefix);
         if (!meta.Find("progressToken").IsEmpty)
         {
             meta.Set("progressToken", id.Utf8Text);

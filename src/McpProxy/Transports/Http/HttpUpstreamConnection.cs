@@ -240,7 +240,7 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         }
         catch (Exception e)
         {
-            _ = ExchangeAsync(exchange, Begun.Failed(e, posted));
+            _ = ExchangeAsync(exchange, Begun.Failed(e, half, posted));
             return;
         }
 
@@ -317,11 +317,14 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
         {
             answer = await begun.Posted.Answering;
         }
+        catch (HttpRequestException e) when (e.HttpRequestError == HttpRequestError.ConnectionError)
+        {
+            // Its connection had ended before: the general way makes another.
+            return await PostDecidedAsync(begun.Half, exchange.Message, exchange.Token);
+        }
         catch (Exception e) when (UpstreamHttpClient.IsExplicable(e, exchange.Token))
         {
-#pragma warning disable CA2012 // Awaited once, where it may be followed by another attempt.
-            return await PostDecidedAsync(_half!, exchange.Message, exchange.Token, ValueTask.FromException<HttpRefusal?>(http.Explained(e, begun.Posted.Timeout)));
-#pragma warning restore CA2012
+            throw http.Explained(e, begun.Posted.Timeout);
         }
 
         using (answer)
@@ -608,15 +611,15 @@ internal sealed partial class HttpUpstreamConnection(UpstreamHttpClient http, To
     private partial void LogDefect(Exception exception, JsonRpcMessage message);
 
     /// <summary>An exchange that went the short way, or failed on it.</summary>
-    /// <param name="Half">Who has posted its message; null where it has failed.</param>
+    /// <param name="Half">Who has posted its message; null where nobody has.</param>
     /// <param name="Posted">Its answer, which has come or is to come.</param>
     /// <param name="Taking">The handing on of the answer, where it was begun.</param>
     private sealed record Begun(StreamableHttpClient Half, StreamableHttpClient.ShortPost Posted, ValueTask? Taking)
     {
         /// <summary>One that has failed, perhaps before it was posted.</summary>
         [SuppressMessage("Reliability", "CA2012", Justification = "Consumed once, by whoever takes the answer")]
-        public static Begun Failed(Exception e, in StreamableHttpClient.ShortPost posted = default) =>
-            new(null!, posted with { Answering = ValueTask.FromException<PlainAnswer>(e) }, null);
+        public static Begun Failed(Exception e, StreamableHttpClient? half = null, in StreamableHttpClient.ShortPost posted = default) =>
+            new(half!, posted with { Answering = ValueTask.FromException<PlainAnswer>(e) }, null);
     }
 
     /// <summary>A message under way, and its cancellation.</summary>

@@ -131,16 +131,6 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         }
     }
 
-    /// <summary>Asks something about the descriptor, which is open meanwhile.</summary>
-    /// <returns>The answer; negative when the stream is closed.</returns>
-    protected int Ask(Func<int, int> question)
-    {
-        lock (_gate)
-        {
-            return _isClosed ? -1 : question(stream.Descriptor);
-        }
-    }
-
     /// <summary>The same for what has no result but to be done.</summary>
     protected ValueTask StartAsync<T>(Action<Half, T> prepare, T work, CancellationToken cancellationToken)
     {
@@ -151,6 +141,16 @@ internal abstract class Half(DescriptorStream stream) : IValueTaskSource<int>, I
         catch (Exception e)
         {
             return ValueTask.FromException(e);
+        }
+    }
+
+    /// <summary>Asks something about the descriptor, which is open meanwhile.</summary>
+    /// <returns>The answer; negative when the stream is closed.</returns>
+    protected int Ask(Func<int, int> question)
+    {
+        lock (_gate)
+        {
+            return _isClosed ? -1 : question(stream.Descriptor);
         }
     }
 

@@ -65,7 +65,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <summary>When it was made.</summary>
     public long Made { get; }
 
-    /// <summary>When the server said something last: from then on it counts how long the connection is idle, whoever still reads here.</summary>
+    /// <summary>When the last bytes came from the server. Its own time for idle connections runs from then, even while an answer is still held here.</summary>
     public long QuietSince { get; private set; }
 
     /// <summary>How long the server keeps it while it is idle, where it says so.</summary>
@@ -81,6 +81,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <returns>Whether nothing has come, as it must be.</returns>
     public bool TryBegin(CancellationToken cancellationToken)
     {
+        // As the last exchange has left it.
         _isReused = HasReceived;
         HasReceived = false;
         if (_isReused && _time.GetElapsedTime(QuietSince) >= s_mayHaveEnded && HasEnded())
@@ -343,7 +344,8 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
     /// <returns>What its caller hears.</returns>
     private async ValueTask<Exception> FailedAsync(Exception exception)
     {
-        // A server that ended an idle connection before it got the request has done nothing with it, nor has one that got a part.
+        // A server whose end of an idle connection came before it had the request answers none, nor one that it has a part of. After a
+        // reset, which is another error, nothing can be said: what is acknowledged with it is not counted.
         var isUnread = exception is HttpIOException { HttpRequestError: HttpRequestError.ResponseEnded }
             && OperatingSystem.IsLinux() && _stream is DescriptorStream stream && stream.Unacknowledged == _requestLength;
         await AbortAsync();
@@ -351,7 +353,7 @@ internal sealed class PlainConnection : IDisposable, IValueTaskSource<PlainAnswe
         return exception is OperationCanceledException ? exception
             : !isInTime ? new TimeoutException()
             : _isReused && !HasReceived && (isUnread || !_sending.IsCompletedSuccessfully)
-                ? new HttpRequestException(HttpRequestError.ConnectionError, "the server closed the connection before it had the request")
+                ? new HttpRequestException(HttpRequestError.ConnectionError, "the server closed the connection before it had the whole request")
             : exception is IOException or ObjectDisposedException
                 ? new HttpRequestException((exception as HttpIOException)?.HttpRequestError ?? HttpRequestError.Unknown, "An error occurred while sending the request.", exception)
             : exception;

@@ -61,11 +61,11 @@ internal sealed class PlainHttpHandler(TimeSpan connectTimeout, TimeProvider tim
             {
                 return (await connection.ExchangeAsync(request, target, body, cancellationToken)).Response!;
             }
-            catch (HttpRequestException e) when (isReused && !connection.HasReceived && !cancellationToken.IsCancellationRequested
-                && (request.Content is null || e.HttpRequestError == HttpRequestError.ConnectionError))
+            catch (HttpRequestException e) when (!cancellationToken.IsCancellationRequested
+                && (e.HttpRequestError == HttpRequestError.ConnectionError || (isReused && request.Content is null && !connection.HasReceived)))
             {
                 // The server has closed an idle connection while the request was on its way. What has a body may do something, and is
-                // not done twice on a guess (RFC 9110, section 9.2.2): only where the server is known not to have had it.
+                // not done twice on a guess (RFC 9110, section 9.2.2): only where the connection's end came before the request did.
                 mayReuse = false;
             }
         }
