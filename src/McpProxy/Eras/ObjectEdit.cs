@@ -39,7 +39,25 @@ internal sealed class ObjectEdit
     public bool IsEmpty => _members.Count == 0;
 
     /// <summary>How long the text is.</summary>
-    public int Length => _isChanged ? 2 + _members.Sum(static member => member.Length) + Math.Max(0, _members.Count - 1) : _source.Length;
+    public int Length
+    {
+        get
+        {
+            if (!_isChanged)
+            {
+                return _source.Length;
+            }
+
+            // The braces, and what stands between two members.
+            var length = 2 + Math.Max(0, _members.Count - 1);
+            foreach (var member in _members)
+            {
+                length += member.Length;
+            }
+
+            return length;
+        }
+    }
 
     /// <summary>The names of the members, in order, unescaped; and the text of each value.</summary>
     public IEnumerable<(string Name, ReadOnlyMemory<byte> Value)> Members => _members.Select(member => (member.Text, member.Value));
@@ -50,14 +68,18 @@ internal sealed class ObjectEdit
     /// <summary>Takes out every member of this name.</summary>
     public ObjectEdit Remove(string name)
     {
-        _isChanged |= _members.RemoveAll(member => member.Is(name)) > 0;
+        if (LastOf(name) >= 0)
+        {
+            RemoveWhere(member => member.Is(name));
+        }
+
         return this;
     }
 
     /// <summary>Takes out every member whose name begins so.</summary>
     public ObjectEdit RemoveStarting(string prefix)
     {
-        _isChanged |= _members.RemoveAll(member => member.Text.StartsWith(prefix, StringComparison.Ordinal)) > 0;
+        RemoveWhere(member => member.StartsWith(prefix));
         return this;
     }
 
@@ -137,6 +159,8 @@ internal sealed class ObjectEdit
     /// <summary>What a name's text stands for. A lone surrogate is no text: what stands there tells it from others.</summary>
     private static string TextOf(ReadOnlyMemory<byte> quoted) => JsonMembers.AsString(quoted) ?? Encoding.UTF8.GetString(quoted.Span[1..^1]);
 
+    private void RemoveWhere(Predicate<Member> isMeant) => _isChanged |= _members.RemoveAll(isMeant) > 0;
+
     private int LastOf(string name)
     {
         var at = _members.Count - 1;
@@ -159,5 +183,9 @@ internal sealed class ObjectEdit
         public string Text => Known ?? TextOf(Name);
 
         public bool Is(string name) => Known is null ? Ascii.Equals(Name.Span[1..^1], name) : Known == name;
+
+        public bool StartsWith(string prefix) => Known is null
+            ? Name.Length - 2 >= prefix.Length && Ascii.Equals(Name.Span.Slice(1, prefix.Length), prefix)
+            : Known.StartsWith(prefix, StringComparison.Ordinal);
     }
 }
