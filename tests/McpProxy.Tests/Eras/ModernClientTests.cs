@@ -219,6 +219,66 @@ public sealed class ModernClientTests : BridgeTest
         (await AskedAsync(client, id: 1)).ShouldNotBeNull();
     }
 
+    /// <summary>Over a transport that does not say which call a question belongs to it may be given to one that the server is just done with.</summary>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Question_of_a_call_is_not_lost_with_another_that_was_given_it(bool isClientLookingForAnswers)
+    {
+        var (client, server) = await OpenAsync();
+        await client.SayAsync(Wire.ModernCall(1));
+        var first = await NextAsync(server);
+        await client.SayAsync(Wire.ModernCall(2));
+        var second = await NextAsync(server);
+        JsonNode? asked = null;
+        if (isClientLookingForAnswers)
+        {
+            // Both clients look for answers when a third question comes, which goes to the newest call.
+            await AskAsync(server, "1", "roots/list");
+            asked = await AskedAsync(client, id: 2);
+            await AskAsync(server, "2", "elicitation/create", Elicitation);
+            var askedFirst = await AskedAsync(client, id: 1);
+            await AskAsync(server, "3", "roots/list");
+            await client.SayAsync(Retry(3, askedFirst, """{"q1":{"action":"decline"}}"""));
+            await server.NextJsonAsync();
+            await server.SayAsync(Wire.Result(second["id"], "{}"));
+            await client.SayAsync(Retry(4, asked, """{"q1":{"roots":[]}}"""));
+            await server.NextJsonAsync();
+            (await client.NextObjectAsync())["id"]!.GetValue<int>().ShouldBe(4);
+        }
+        else
+        {
+            await AskAsync(server, "3", "roots/list");
+            await server.SayAsync(Wire.Result(second["id"], "{}"));
+            (await client.NextObjectAsync())["id"]!.GetValue<int>().ShouldBe(2);
+        }
+
+        var passedOn = await AskedAsync(client, id: isClientLookingForAnswers ? 3 : 1);
+        var key = passedOn["inputRequests"]!.AsObject().Single().Key;
+        await client.SayAsync(Retry(5, passedOn, $$$"""{"{{{key}}}":{"roots":[{"uri":"file:///a"}]}}"""));
+        (await server.NextJsonAsync()).ShouldBe("""{"jsonrpc":"2.0","id":3,"result":{"roots":[{"uri":"file:///a"}]}}""");
+        await server.SayAsync(Wire.Result(first["id"], "{}"));
+        (await client.NextObjectAsync())["id"]!.GetValue<int>().ShouldBe(5);
+    }
+
+    [Theory]
+    [InlineData(false, "cannot be asked")]
+    [InlineData(true, "has been answered")]
+    public async Task Server_is_told_when_the_call_that_a_question_was_given_to_is_over_and_there_is_no_other(bool isOnItsStream, string problem)
+    {
+        HasRequestStreams = isOnItsStream;
+        var (client, server) = await OpenAsync();
+        await client.SayAsync(Wire.ModernCall(1));
+        var call = await NextAsync(server);
+        await server.SayAsync("""{"jsonrpc":"2.0","id":1,"method":"roots/list"}""", isOnItsStream ? JsonRpcId.FromNumber(call["id"]!.GetValue<int>()) : default);
+        await server.SayAsync(Wire.Result(call["id"], "{}"));
+        (await client.NextObjectAsync())["id"]!.GetValue<int>().ShouldBe(1);
+
+        (await server.NextJsonAsync()).ShouldContain(problem);
+        Time.Advance(TimeSpan.FromMilliseconds(10));
+        client.HasNothingMore.ShouldBeTrue();
+    }
+
     [Fact]
     public async Task Server_is_told_when_there_is_nobody_to_ask()
     {

@@ -74,16 +74,23 @@ internal sealed partial class LegacySession
 
         JsonRpcMessage? outcome;
         bool isAskedAgain;
+        List<ServerQuestion> left = [];
         lock (_gate)
         {
             outcome = call.Outcome;
-            isAskedAgain = outcome is null && call.Waiting == request && call.Questions.Count > 0;
-            call.IsOver |= outcome is not null;
+            if (outcome is not null)
+            {
+                call.IsOver = true;
+                left = TakeQuestions(call);
+            }
+
+            isAskedAgain = call.Waiting == request && call.Questions.Count > 0;
             NoteIdle();
         }
 
         if (outcome is { } answered)
         {
+            PassOn(call, left);
             await request.AnswerAsync(ModernResult.From(answered, request.Id, call.Method, _serverInfo));
         }
         else if (isAskedAgain)
@@ -99,6 +106,7 @@ internal sealed partial class LegacySession
     {
         CallToServer? call;
         ClientRequest? request;
+        List<ServerQuestion> left = [];
         var asksForUrl = false;
         lock (_gate)
         {
@@ -118,18 +126,17 @@ internal sealed partial class LegacySession
             {
                 call.Outcome = response;
             }
-            else if (response.ErrorCode() == UrlElicitationRequired && call.MayAsk && TakeUrls(call, response))
-            {
-                asksForUrl = true;
-            }
             else
             {
-                call.IsOver = true;
-                call.Questions.Clear();
+                left = TakeQuestions(call);
+                asksForUrl = response.ErrorCode() == UrlElicitationRequired && call.MayAsk && TakeUrls(call, response);
+                call.IsOver = !asksForUrl;
             }
 
             NoteIdle();
         }
+
+        PassOn(call, left);
 
         if (asksForUrl)
         {
@@ -157,7 +164,6 @@ internal sealed partial class LegacySession
             return false;
         }
 
-        call.Questions.Clear();
         call.Questions.AddRange(items.Select(item => ServerQuestion.OfUrl(item, $"q{++call.QuestionCount}")));
         return true;
     }
@@ -212,8 +218,7 @@ internal sealed partial class LegacySession
         call.IsOver = true;
         call.Expiry?.Dispose();
         _waiting.Remove(call, outcome);
-        List<ServerQuestion> open = [.. call.Questions.Where(question => !question.Id.IsNone)];
-        call.Questions.Clear();
+        var open = TakeQuestions(call);
         var isWithServer = _calls.Remove(call.UpstreamId);
         NoteIdle();
         return (open, isWithServer);

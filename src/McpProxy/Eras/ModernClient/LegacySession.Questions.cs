@@ -21,8 +21,7 @@ internal sealed partial class LegacySession
         CallToServer? gathering = null;
         lock (_gate)
         {
-            var call = CallOf(related);
-            if (ServerQuestion.Of(message, call is null ? "" : $"q{call.QuestionCount + 1}") is not { } question)
+            if (ServerQuestion.Of(message) is not { } question)
             {
                 (problem, code) = ("the client takes no such requests", JsonRpcErrorCode.MethodNotFound);
             }
@@ -31,24 +30,9 @@ internal sealed partial class LegacySession
                 // As a client of the server's own era would: the server may know what to do without.
                 (problem, code) = ($"the client has not declared the capability {capability}", JsonRpcErrorCode.MethodNotFound);
             }
-            else if (call is null)
-            {
-                problem = "the client cannot be asked: it has no request in flight that could be answered with the question";
-            }
-            else if (!_waiting.HasRoom)
-            {
-                WaitingCalls.Refused();
-                problem = "the client cannot be asked: too many calls wait for input";
-            }
             else
             {
-                call.QuestionCount++;
-                call.Questions.Add(question);
-                if (call.Waiting is not null && !call.IsGathering)
-                {
-                    call.IsGathering = true;
-                    gathering = call;
-                }
+                problem = Give(question, related, out gathering);
             }
         }
 
@@ -62,17 +46,74 @@ internal sealed partial class LegacySession
         }
     }
 
-    /// <summary>
-    /// The call that something belongs to: the one on whose stream it came; else, over a transport without such streams, the
-    /// newest that could have caused it, and rather one whose client is not busy with another question.
-    /// </summary>
-    private CallToServer? CallOf(JsonRpcId related)
+    /// <summary>Gives a question to a call, whose client is to be asked. Under the lock.</summary>
+    /// <param name="question">The question.</param>
+    /// <param name="related">The request on whose stream it came, if any.</param>
+    /// <param name="gathering">The call, where <see cref="GatherAsync"/> is to be called for it.</param>
+    /// <returns>Why nobody can be asked; null when somebody can.</returns>
+    private string? Give(ServerQuestion question, JsonRpcId related, out CallToServer? gathering)
     {
-        if (!related.IsNone && _calls.TryGetValue(related, out var call))
+        gathering = null;
+        CallToServer? known = null;
+        var isKnown = !related.IsNone && _calls.TryGetValue(related, out known);
+        if ((known ?? LikelyCall()) is not { } call)
         {
-            return call;
+            return "the client cannot be asked: it has no request in flight that could be answered with the question";
         }
 
+        if (!_waiting.HasRoom)
+        {
+            WaitingCalls.Refused();
+            return "the client cannot be asked: too many calls wait for input";
+        }
+
+        call.Questions.Add(question with { Key = $"q{++call.QuestionCount}", IsGuessed = !isKnown });
+        if (call.Waiting is not null && !call.IsGathering)
+        {
+            call.IsGathering = true;
+            gathering = call;
+        }
+
+        return null;
+    }
+
+    /// <summary>Takes the questions that a call was given and nobody has answered. Under the lock.</summary>
+    private static List<ServerQuestion> TakeQuestions(CallToServer call)
+    {
+        List<ServerQuestion> open = [.. call.Questions.Where(question => !question.Id.IsNone)];
+        call.Questions.Clear();
+        return open;
+    }
+
+    /// <summary>Gives the questions of a call that the server has answered to others: it still waits for them, so that they were another's.</summary>
+    private void PassOn(CallToServer answered, List<ServerQuestion> questions)
+    {
+        foreach (var question in questions)
+        {
+            string? problem;
+            CallToServer? gathering = null;
+            lock (_gate)
+            {
+                problem = question.IsGuessed ? Give(question, default, out gathering) : "the call that the question was asked for has been answered";
+            }
+
+            if (problem is not null)
+            {
+                _ = TellServerAsync(answered, [question], isWithServer: false, problem);
+            }
+            else if (gathering is not null)
+            {
+                _ = GatherAsync(gathering);
+            }
+        }
+    }
+
+    /// <summary>
+    /// The call that a question probably belongs to, over a transport that does not say: the newest that could have caused it, and rather one whose
+    /// client is not busy with another question.
+    /// </summary>
+    private CallToServer? LikelyCall()
+    {
         var candidates = _calls.Values.Where(candidate => candidate.MayAsk);
         return candidates.Where(candidate => candidate.Waiting is not null).MaxBy(candidate => candidate.Order) ?? candidates.MaxBy(candidate => candidate.Order);
     }
