@@ -54,8 +54,7 @@ internal sealed partial class LegacySession
     private string? Give(ServerQuestion question, JsonRpcId related, out CallToServer? gathering)
     {
         gathering = null;
-        CallToServer? known = null;
-        var isKnown = !related.IsNone && _calls.TryGetValue(related, out known);
+        var known = related.IsNone ? null : _calls.GetValueOrDefault(related);
         if ((known ?? LikelyCall()) is not { } call)
         {
             return "the client cannot be asked: it has no request in flight that could be answered with the question";
@@ -67,7 +66,7 @@ internal sealed partial class LegacySession
             return "the client cannot be asked: too many calls wait for input";
         }
 
-        call.Questions.Add(question with { Key = $"q{++call.QuestionCount}", IsGuessed = !isKnown });
+        call.Questions.Add(question with { Key = $"q{++call.QuestionCount}", IsGuessed = known is null });
         if (call.Waiting is not null && !call.IsGathering)
         {
             call.IsGathering = true;
